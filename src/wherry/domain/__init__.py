@@ -1,0 +1,45 @@
+"""The nouns: frozen structs that every other floor speaks in."""
+
+from wherry.domain.candidate import Candidate, Estimate, Params, Trial
+from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, Event, EventItem
+from wherry.domain.ids import (
+    DEFAULT_TENANT,
+    EventId,
+    ItemId,
+    RunId,
+    SessionId,
+    TenantId,
+    VisitorId,
+    tenant_id,
+)
+from wherry.domain.release import Release
+from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
+from wherry.domain.verdict import Check, Severity, Verdict
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "EVENT_TYPES",
+    "INTERACTION_TYPES",
+    "STAGES",
+    "Candidate",
+    "Check",
+    "Estimate",
+    "Event",
+    "EventId",
+    "EventItem",
+    "ItemId",
+    "Outcome",
+    "Params",
+    "Release",
+    "RunId",
+    "RunRecord",
+    "SessionId",
+    "Severity",
+    "Stage",
+    "TenantId",
+    "TenantRun",
+    "Trial",
+    "Verdict",
+    "VisitorId",
+    "tenant_id",
+]

@@ -1,0 +1,42 @@
+"""The envelope: the one shape of every event, from the shop's page to the lake."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from wherry.domain.ids import EventId, ItemId, SessionId, TenantId, VisitorId
+
+EVENT_TYPES = ("view", "add", "remove", "purchase", "click", "search", "impression", "page")
+"""The event types with a meaning of their own; any other word is kept as it is."""
+
+INTERACTION_TYPES = ("view", "click", "add", "purchase")
+"""The event types that count as a visitor's interest in an item."""
+
+
+class EventItem(msgspec.Struct, frozen=True):
+    """One item of an event: ``price`` is per piece, in the shop's currency."""
+
+    id: ItemId
+    price: float | None = None
+    quantity: float | None = None
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a visitor did. Times are UTC.
+
+    ``event_id`` is unique in a tenant and makes delivery idempotent: the same id seen again
+    is the same event. ``session_id`` is the shop's own, where it has one.
+    """
+
+    tenant: TenantId
+    event_id: EventId
+    event_type: str
+    occurred_at: datetime
+    received_at: datetime
+    visitor_id: VisitorId
+    session_id: SessionId | None = None
+    items: tuple[EventItem, ...] = ()
+    query: str | None = None
+    properties: dict[str, object] | None = None
