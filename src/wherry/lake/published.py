@@ -1,0 +1,33 @@
+"""The published snapshot of each tenant: what readers, models and answers are made from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from wherry.domain import RunId, TenantId
+from wherry.lake.files import write_whole
+
+
+class Published(msgspec.Struct, frozen=True):
+    """The snapshot that a tenant's readers see, the run that published it and when (UTC)."""
+
+    snapshot: int
+    run_id: RunId
+    published_at: datetime
+
+
+def read_published(path: Path) -> dict[TenantId, Published]:
+    """Read every tenant's published snapshot; an absent file means that there is none yet."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    return msgspec.json.decode(content, type=dict[TenantId, Published])
+
+
+def publish(path: Path, tenant: TenantId, published: Published) -> None:
+    """Move one tenant to a new snapshot, at once and whole."""
+    write_whole(path, msgspec.json.encode({**read_published(path), tenant: published}))
