@@ -1,0 +1,200 @@
+"""The settings of a project: what ``wherry.toml`` may say, with defaults for all of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from wherry.domain import EVENT_TYPES, Params
+
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, Meta(gt=0.0)]
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of ``wherry.toml``; a key that it does not know is an error, not ignored."""
+
+
+class Field(Table):
+    """How one field of the envelope is made from a row of the file: by exactly one of these.
+
+    ``column`` takes a column as it is, ``sql`` computes it by a DuckDB expression over the
+    file's columns, ``value`` is the same for every row. ``values`` then renames what came
+    out (``{transaction = "purchase"}``); ``unit`` (``s``, ``ms``, ``us``) says what a number
+    that stands for a time counts.
+    """
+
+    column: str | None = None
+    sql: str | None = None
+    value: str | None = None
+    values: dict[str, str] = {}
+    unit: str | None = None
+
+
+class Mapping(Table):
+    """A column mapping under ``[imports.NAME]``: how the rows of a shop's file become events.
+
+    A plain string stands for a column. ``event_type``, ``occurred_at`` and ``visitor_id``
+    (or ``session_id``) are required. With ``kind = "items"`` the file is a catalogue, whose
+    fields are ``item_id``, ``name``, ``category``, ``price``, ``available``.
+    """
+
+    kind: str = "events"
+    tenant: str | Field | None = None
+    event_id: str | Field | None = None
+    event_type: str | Field | None = None
+    occurred_at: str | Field | None = None
+    received_at: str | Field | None = None
+    visitor_id: str | Field | None = None
+    session_id: str | Field | None = None
+    item_id: str | Field | None = None
+    price: str | Field | None = None
+    quantity: str | Field | None = None
+    query: str | Field | None = None
+    properties: str | Field | None = None
+    name: str | Field | None = None
+    category: str | Field | None = None
+    available: str | Field | None = None
+    attributes: str | Field | None = None
+
+
+class Source(Table):
+    """A file that every ``wherry run`` looks at: ``[[sources]]``.
+
+    ``import`` names a preset or a mapping of one's own; ``path`` may hold ``*`` and is
+    relative to the project's folder. A file that was loaded before adds nothing.
+    """
+
+    preset: str = msgspec.field(name="import")
+    path: str
+
+
+class LakeSettings(Table):
+    """``[lake]``: ``memory_limit`` such as ``"8GB"`` (empty: 80% of the memory), ``threads``
+    (0: all cores)."""
+
+    memory_limit: str = ""
+    threads: Whole = 0
+
+
+class Sessions(Table):
+    """``[sessions]``: ``gap_minutes`` of idleness end a session that has no id of its own."""
+
+    gap_minutes: Positive = 30.0
+
+
+class Transform(Table):
+    """``[transform]``: ``exclude_loads`` lists loads that staging leaves out, as if they had
+    never come: the remedy for a bad file, since the log itself is never rewritten."""
+
+    exclude_loads: tuple[int, ...] = ()
+
+
+class Audit(Table):
+    """``[audit]``: the bounds on the data. A bound of -1 switches its check off.
+
+    ``min_events``: fewer events than this block. ``max_rejected_share``: of all rows
+    that came in. ``event_types``: the words that may stand as an event's type; empty allows
+    any. ``max_unknown_type_share``: of events with another type. ``volume_low`` and
+    ``volume_high``: the newest whole day's events over the median of the ``trailing_days``
+    before it. ``mean_session_length_low``/``_high``: events a session, per day, over the newest days.
+    ``max_age_hours``: of the newest event, against the clock (-1: off, which history wants).
+    ``max_unknown_item_share``: of interactions with an item that the catalogue does not hold
+    (checked once there is a catalogue). ``max_gap_hours``: the longest run of hours with no
+    event within the newest ``trailing_days``.
+    """
+
+    min_events: Whole = 1
+    max_rejected_share: float = 0.05
+    event_types: tuple[str, ...] = EVENT_TYPES
+    max_unknown_type_share: float = 0.05
+    volume_low: float = 0.3
+    volume_high: float = 5.0
+    trailing_days: Count = 28
+    mean_session_length_low: float = 1.0
+    mean_session_length_high: float = 100.0
+    max_age_hours: float = -1.0
+    max_unknown_item_share: float = 0.2
+    max_gap_hours: float = 24.0
+
+
+class Learn(Table):
+    """``[learn]``: which candidates are fitted, and on which windows they are judged.
+
+    The newest ``test_share`` of sessions are the test window, and the same share of
+    the rest, from its tail, the validation window that parameters are chosen on.
+    ``max_test_sessions`` and ``max_validation_sessions`` bound the sessions that are judged
+    (a seeded sample of sessions; the ranking is always over all items). ``history_days``
+    bounds how far back training looks (0: all). ``workers``: candidates fitted at once
+    (0: one a core).
+    """
+
+    candidates: tuple[str, ...] = ("popularity", "rules", "knn")
+    test_share: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.1
+    max_test_sessions: Count = 5_000
+    max_validation_sessions: Count = 1_000
+    history_days: Whole = 0
+    min_session_length: Annotated[int, Meta(ge=1)] = 2
+    metric: str = "mrr@20"
+    seed: Whole = 1
+    workers: Whole = 0
+    params: dict[str, Params] = {}
+
+
+class Behave(Table):
+    """``[behave]``: the bounds that a winner must keep before it is released.
+
+    ``baseline``: the candidate whose interval must be beaten. ``margin``: how much worse than
+    the champion, relatively, the whole may be, and ``slice_margin`` each slice. Slices of fewer than
+    ``min_slice_sessions`` are shown and don't block. ``min_coverage``: share of the catalogue
+    shown in the test window's answers. ``max_answer_ms``: p99 of one answer.
+    ``hide_purchased``: an item just bought is not shown again.
+    """
+
+    baseline: str = "popularity"
+    margin: Share = 0.02
+    slice_margin: Share = 0.1
+    min_slice_sessions: Whole = 200
+    min_coverage: Share = 0.01
+    max_answer_ms: Positive = 20.0
+    hide_purchased: bool = False
+
+
+class Registry(Table):
+    """``[registry]``: the ``name`` of the registered model, and the MLflow ``tracking_uri``
+    (empty: SQLite in ``.wherry/``)."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = "recommender"
+    tracking_uri: str = ""
+
+
+class Serve(Table):
+    """``[serve]``: where the server listens, ``k`` items unless a request says otherwise,
+    ``max_k`` at most, and how often it looks for a new champion."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8080
+    k: Count = 10
+    max_k: Count = 100
+    max_session_items: Count = 200
+    refresh_seconds: Positive = 1.0
+
+
+class Settings(Table):
+    """All of ``wherry.toml``. ``shop`` names the project."""
+
+    shop: str = "shop"
+    sources: tuple[Source, ...] = ()
+    imports: dict[str, Mapping] = {}
+    lake: LakeSettings = LakeSettings()
+    sessions: Sessions = Sessions()
+    transform: Transform = Transform()
+    audit: Audit = Audit()
+    learn: Learn = Learn()
+    behave: Behave = Behave()
+    registry: Registry = Registry()
+    serve: Serve = Serve()
