@@ -1,0 +1,129 @@
+"""The session kNN against the published results on RetailRocket.
+
+    python acceptance/retailrocket.py --data DATA
+
+Reads ``retailrocket_srgnn`` (see the README beside the data for its origin and licence),
+chooses parameters on the tail of train alone, fits on all of train, and asks about all 15,132
+test instances: full ranking, ties against the model. Ends with 1 if the kNN misses P@20 57.0
+or MRR@20 28.0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from wherry.learn.choice import choose
+from wherry.learn.instances import Instances
+from wherry.learn.metrics import Evaluation, evaluate
+from wherry.learn.model import Model
+from wherry.learn.models import MODELS
+from wherry.learn.sessions import Sessions
+from wherry.learn.split import split
+
+FOLDER = "retailrocket_srgnn"
+P20, MRR20 = 57.0, 28.0
+SEED = 1
+# The files have no clock, only an order: one session a minute spreads them over 88 days.
+SESSION_MS = 60_000
+PUBLISHED = (
+    ("GRU4Rec, as later papers report it", 44.01, 23.67),
+    ("NARM", 50.22, 24.59),
+    ("STAMP", 50.96, 25.17),
+    ("SR-GNN", 50.32, 26.57),
+    ("S2-DHCN", 53.66, 27.30),
+    ("COTREC", 56.17, 29.97),
+)
+
+
+def read_train(folder: Path) -> Sessions:
+    table = pq.read_table(folder / "train_sessions.parquet")
+    session = table["session_id"].to_numpy().astype(np.int64)
+    items = table["item_id"].to_numpy()
+    times = session * SESSION_MS + table["pos"].to_numpy()
+    return Sessions.from_events(session, items, times, n_items=int(items.max()) + 1)
+
+
+def read_test(folder: Path, n_items: int) -> Instances:
+    """The prepared instances; prefixes that shorten one another are of the same session."""
+    table = pq.read_table(folder / "test_instances.parquet")
+    prefixes = table["prefix"].to_pylist()
+    is_new = [a[:-1] != b for a, b in zip([[], *prefixes], prefixes, strict=False)]
+    targets = table["target"].to_numpy()
+    return Instances.prepared(
+        prefixes, np.where(targets < n_items, targets, -1), sessions=np.cumsum(is_new) - 1
+    )
+
+
+def measure_answers(model: Model, instances: Instances, n: int = 3000) -> tuple[float, float]:
+    """p50 and p99 of one recommend(…, 20), in microseconds."""
+    chosen = np.random.default_rng(SEED).choice(len(instances), n)
+    taken = np.empty(n)
+    for place, i in enumerate(chosen):
+        prefix = instances.prefix(int(i))
+        started = time.perf_counter()
+        model.recommend(prefix, 20)
+        taken[place] = time.perf_counter() - started
+    return float(np.median(taken) * 1e6), float(np.quantile(taken, 0.99) * 1e6)
+
+
+def run(name: str, train: Sessions, test: Instances) -> Evaluation:
+    started = time.perf_counter()
+    tail = split(train, test_fraction=0.05)
+    earlier = split(tail.train, test_fraction=0.05)
+    choice = choose(MODELS[name], (tail, earlier), seed=SEED, max_sessions=2000)
+    chosen_in = time.perf_counter() - started
+    started = time.perf_counter()
+    model = MODELS[name](**choice.params).fit(train, seed=SEED)
+    fitted_in = time.perf_counter() - started
+    evaluation = evaluate(model, test, popularity=train.item_counts())
+    p50, p99 = measure_answers(model, test)
+    hr, mrr = (evaluation.estimate(metric) for metric in ("hr@20", "mrr@20"))
+    print(
+        f"{name:36}{hr.value * 100:7.2f} [{hr.low * 100:.2f}, {hr.high * 100:.2f}]"
+        f"{mrr.value * 100:8.2f} [{mrr.low * 100:.2f}, {mrr.high * 100:.2f}]"
+        f"  fit {fitted_in:.2f} s, answer p50 {p50:.0f} µs, p99 {p99:.0f} µs"
+    )
+    print(f"    chosen in {chosen_in:.0f} s on the tail of train: {choice.params}")
+    for trial in sorted(choice.trials, key=lambda trial: -trial.figure)[:3]:
+        different = {k: v for k, v in trial.params.items() if v != MODELS[name].grid[0][k]}
+        print(f"    validation mrr@20 {trial.figure * 100:.2f}: {different or 'the defaults'}")
+    return evaluation
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the data sets")
+    folder = parser.parse_args().data / FOLDER
+    if not folder.is_dir():
+        print(f"{folder} is not there: passed over.")
+        return 0
+    started = time.perf_counter()
+    train = read_train(folder)
+    test = read_test(folder, train.n_items)
+    print(f"{len(train):,} sessions, {train.n_events:,} events, {train.n_items:,} items; ", end="")
+    print(f"{len(test):,} instances of {len(np.unique(test.sessions)):,} sessions\n")
+    print(f"{'':36}{'P@20':>7}{'':16}{'MRR@20':>8}")
+    for name, hr, mrr in PUBLISHED:
+        print(f"{name:36}{hr:7.2f}{'':16}{mrr:8.2f}")
+    evaluations = {name: run(name, train, test) for name in MODELS}
+    gain = evaluations["knn"].difference(evaluations["rules"], "mrr@20")
+    print(
+        f"\nknn over rules, in pairs: MRR@20 {gain.value * 100:+.2f} "
+        f"[{gain.low * 100:+.2f}, {gain.high * 100:+.2f}]"
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{time.perf_counter() - started:.0f} s in all, peak memory {peak:.0f} MB")
+    hr, mrr = (100 * evaluations["knn"].values(m).mean() for m in ("hr@20", "mrr@20"))
+    passed = hr >= P20 and mrr >= MRR20
+    print(f"{'passed' if passed else 'FAILED'}: knn must reach P@20 {P20} and MRR@20 {MRR20}")
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,180 @@
+"""Session kNN: what came next in the past sessions that are most like this one.
+
+Of the VS-kNN and VMIS-kNN kind (Ludewig and Jannach, 2018; Kersbergen, Sprangers and
+Schelter, "Serenade", 2022), with a fitted account of how visitors come back to an item.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherry.domain import Params
+from wherry.errors import ModelError
+from wherry.learn.arrays import frozen, load_array, save_arrays
+from wherry.learn.model import ModelFile, as_session
+from wherry.learn.neighbours import Index, Scratch, answer, count_repeats, index_postings
+from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.sessions import Sessions
+from wherry.learn.split import DAY_MS
+
+_DEFAULTS: Params = {
+    "neighbours": 1000,
+    "sample": 5000,
+    "decay": 1.0,
+    "spread": 0.5,
+    "match_idf": 2.0,
+    "item_idf": 1.0,
+    "half_life": 60.0,
+    "repeat": 2.0,
+}
+
+
+def _but(**changes: float) -> Params:
+    return {**_DEFAULTS, **changes}
+
+
+class SessionKNN:
+    """Scores the items of the past sessions most similar to the one that asks.
+
+    1. A past session's similarity is the sum, over the items it shares with this one, of
+       ``idf(item) ** match_idf / (1 + events since) ** decay``, halved for every ``half_life``
+       days of age (0: never). Of each item, the ``sample`` latest sessions are looked at.
+    2. The ``neighbours`` most similar give their similarity to each of their items, divided
+       by (its distance from the latest shared item) ** ``spread``, forwards and backwards,
+       and times ``idf(item) ** item_idf``; all scores are then scaled to sum to 1.
+    3. Coming back: an item of this session keeps its score times the odds of a repeat, plus
+       the chance, counted in training, that a visitor returns to an item so far back; both
+       times ``repeat`` (0: an item of the session is never recommended).
+
+    Only the last 50 events of a session are looked at. ``idf`` is ln(sessions / sessions with
+    the item). Answers may be asked for from several threads at once.
+    """
+
+    name: ClassVar[str] = "knn"
+    grid: ClassVar[tuple[Params, ...]] = (
+        _DEFAULTS,
+        _but(half_life=7.0),
+        _but(half_life=20.0),
+        _but(half_life=0.0),
+        _but(spread=1.0),
+        _but(spread=0.25),
+        _but(decay=0.5),
+        _but(decay=2.0),
+        _but(neighbours=200),
+        _but(match_idf=1.0),
+        _but(item_idf=0.0),
+        _but(repeat=1.0),
+        _but(repeat=0.0),
+    )
+
+    def __init__(
+        self,
+        *,
+        neighbours: int = 1000,
+        sample: int = 5000,
+        decay: float = 1.0,
+        spread: float = 0.5,
+        match_idf: float = 2.0,
+        item_idf: float = 1.0,
+        half_life: float = 60.0,
+        repeat: float = 2.0,
+    ) -> None:
+        if neighbours < 1 or sample < 1:
+            raise ModelError(
+                f"knn was given neighbours={neighbours} and sample={sample}; both must be above 0."
+            )
+        self.neighbours, self.sample = neighbours, sample
+        self.decay, self.spread = decay, spread
+        self.match_idf, self.item_idf = match_idf, item_idf
+        self.half_life, self.repeat = half_life, repeat
+        self._index: Index | None = None
+        self._local = threading.local()
+
+    @property
+    def params(self) -> Params:
+        """The parameters it was constructed with."""
+        return {name: getattr(self, name) for name in _DEFAULTS}
+
+    def fit(self, sessions: Sessions, *, seed: int) -> Self:
+        """Index the sessions by item, newest first; nothing is random."""
+        if sessions.n_events >= 2**31:
+            raise ModelError(
+                f"knn can index up to 2^31 events, not {sessions.n_events}; train on fewer days."
+            )
+        offsets, items, n_items = sessions.offsets, sessions.items, sessions.n_items
+        starts, sampled, events, frequency = index_postings(offsets, items, n_items, self.sample)
+        idf = np.log1p(len(sessions)) - np.log(np.maximum(frequency, 1))
+        index = Index(
+            offsets,
+            items,
+            starts,
+            sampled,
+            events,
+            match_weights=idf**self.match_idf,
+            item_weights=idf**self.item_idf,
+            session_weights=self._recency(sessions),
+            repeats=count_repeats(offsets, items),
+        )
+        return self._know(index)
+
+    def _recency(self, sessions: Sessions) -> NDArray[np.float32]:
+        last = sessions.last_times
+        if self.half_life <= 0 or len(last) == 0:
+            return np.ones(len(last), dtype=np.float32)
+        age = (last[-1] - last) / DAY_MS
+        # Weights may not reach 0: the sessions of a year ago still count where no other does.
+        halvings = np.minimum(age / self.half_life, 60.0)
+        return np.asarray(np.exp2(-halvings), dtype=np.float32)
+
+    def _know(self, index: Index) -> Self:
+        arrays = zip(Index._fields, Index.dtypes(), strict=True)
+        self._index = Index(*(frozen(getattr(index, name), dtype) for name, dtype in arrays))
+        self._local = threading.local()
+        return self
+
+    @property
+    def _fitted(self) -> Index:
+        if self._index is None:
+            raise ModelError("This knn is not fitted; call fit or load first.")
+        return self._index
+
+    def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The items that the neighbours reach, once each, with their scores."""
+        index = self._fitted
+        scratch = getattr(self._local, "scratch", None)
+        if scratch is None:  # each thread has its own, made on its first question
+            scratch = self._local.scratch = Scratch.of(index)
+        return answer(
+            as_session(session),
+            index,
+            scratch,
+            self.neighbours,
+            self.decay,
+            self.spread,
+            self.repeat,
+        )
+
+    def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
+        """The scores, ``-inf`` for items that no neighbour holds; see :class:`Model`."""
+        return spread_out(*self._scored(session), len(self._fitted.item_weights))
+
+    def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
+        """The k best of the items that the neighbours hold; see :class:`Model`."""
+        return top_of(*self._scored(session), k)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and the index as ``.npy``."""
+        index = self._fitted
+        ModelFile(self.name, self.params).save(folder)
+        save_arrays(folder, **index._asdict())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a saved model back; its arrays stay on disk, shared between processes."""
+        model = cls(**ModelFile.load(folder).params)  # type: ignore[arg-type]
+        return model._know(Index(*(load_array(folder, name) for name in Index._fields)))

@@ -1,0 +1,191 @@
+"""Sequential rules: which items follow which, soon after counting more.
+
+After Ludewig and Jannach, "Evaluation of session-based recommendation algorithms" (2018).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherry.domain import Params
+from wherry.learn.arrays import frozen, load_array, save_arrays
+from wherry.learn.kernel import kernel
+from wherry.learn.model import ModelFile, as_session
+from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.sessions import Sessions
+
+_DTYPES = {"offsets": np.int64, "consequents": np.int32, "weights": np.float32}
+
+
+class Rules:
+    """Scores an item by the rules that lead to it from the items of the session.
+
+    A rule a → b weighs the sum, over the sessions where b comes ``d`` ≤ ``window`` events after
+    a, of ``1 / d``; the ``keep`` heaviest rules of each item are kept, with their share of the
+    weight of all its rules. The last item of the session counts whole, the one before it
+    ``memory`` times that, and so on (0: the last alone).
+    """
+
+    name: ClassVar[str] = "rules"
+    grid: ClassVar[tuple[Params, ...]] = (
+        {"window": 10, "keep": 100, "memory": 0.5},
+        {"window": 10, "keep": 100, "memory": 0.0},
+        {"window": 3, "keep": 100, "memory": 0.5},
+        {"window": 10, "keep": 100, "memory": 0.8},
+        {"window": 30, "keep": 100, "memory": 0.8},
+    )
+
+    def __init__(self, *, window: int = 10, keep: int = 100, memory: float = 0.5) -> None:
+        self.window = window
+        self.keep = keep
+        self.memory = memory
+        self._know(np.zeros(1), np.empty(0), np.empty(0))
+
+    @property
+    def params(self) -> Params:
+        """The parameters it was constructed with."""
+        return {"window": self.window, "keep": self.keep, "memory": self.memory}
+
+    def fit(self, sessions: Sessions, *, seed: int) -> Self:
+        """Count the rules of one item after the other; nothing is random."""
+        return self._know(
+            *_count(sessions.offsets, sessions.items, sessions.n_items, self.window, self.keep)
+        )
+
+    def _know(self, *arrays: NDArray[np.generic]) -> Self:
+        self._offsets, self._consequents, self._weights = (
+            frozen(array, dtype) for array, dtype in zip(arrays, _DTYPES.values(), strict=True)
+        )
+        return self
+
+    def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The items that the session's rules lead to, once each, with their scores."""
+        return _apply(
+            as_session(session), self._offsets, self._consequents, self._weights, self.memory
+        )
+
+    def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
+        """The summed weights of rules, ``-inf`` where none leads; see :class:`Model`."""
+        return spread_out(*self._scored(session), len(self._offsets) - 1)
+
+    def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
+        """The k best of the items that rules lead to; see :class:`Model`."""
+        return top_of(*self._scored(session), k)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json`` and the rules as ``.npy``."""
+        ModelFile(self.name, self.params).save(folder)
+        save_arrays(folder, **{name: getattr(self, f"_{name}") for name in _DTYPES})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a saved model back."""
+        model = cls(**ModelFile.load(folder).params)  # type: ignore[arg-type]
+        return model._know(*(load_array(folder, name) for name in _DTYPES))
+
+
+@kernel
+def _count(
+    offsets: NDArray[np.int64], items: NDArray[np.int32], n_items: int, window: int, keep: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """Walk over each item's events in turn, so that one row of weights is all that is held."""
+    starts, events, ends = _events_by_item(offsets, items, n_items)
+    row = np.zeros(n_items, dtype=np.float32)
+    touched = np.empty(n_items, dtype=np.int32)
+    rule_offsets = np.zeros(n_items + 1, dtype=np.int64)
+    consequents = np.empty(min(len(items) * window, n_items * keep), dtype=np.int32)
+    weights = np.empty(len(consequents), dtype=np.float32)
+    size = 0
+    for item in range(n_items):
+        n_touched = 0
+        total = np.float32(0.0)
+        for place in range(starts[item], starts[item + 1]):
+            event = events[place]
+            for distance in range(1, min(window, ends[place] - event - 1) + 1):
+                follower = items[event + distance]
+                if row[follower] == 0:
+                    touched[n_touched] = follower
+                    n_touched += 1
+                row[follower] += np.float32(1.0 / distance)
+                total += np.float32(1.0 / distance)
+        by_item = np.sort(touched[:n_touched])  # so that equal rules are kept by their number
+        best = by_item[np.argsort(-row[by_item], kind="mergesort")[:keep]]
+        for follower in best:
+            consequents[size] = follower
+            weights[size] = row[follower] / total
+            size += 1
+        row[by_item] = 0
+        rule_offsets[item + 1] = size
+    return rule_offsets, consequents[:size].copy(), weights[:size].copy()
+
+
+@kernel
+def _events_by_item(
+    offsets: NDArray[np.int64], items: NDArray[np.int32], n_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The events of each item (a counting sort), and where the session of each one ends."""
+    starts = np.zeros(n_items + 1, dtype=np.int64)
+    for item in items:
+        starts[item + 1] += 1
+    starts = np.cumsum(starts)
+    free = starts[:-1].copy()
+    events = np.empty(len(items), dtype=np.int64)
+    ends = np.empty(len(items), dtype=np.int64)
+    for session in range(len(offsets) - 1):
+        for event in range(offsets[session], offsets[session + 1]):
+            place = free[items[event]]
+            events[place], ends[place] = event, offsets[session + 1]
+            free[items[event]] += 1
+    return starts, events, ends
+
+
+@kernel
+def _apply(
+    session: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    consequents: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    memory: float,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Sum the rules of the session's items in one sorted pass over what they lead to."""
+    size = 0
+    steps = 0
+    strength = 1.0
+    while steps < len(session) and strength > 1e-3:
+        item = session[len(session) - 1 - steps]
+        size += offsets[item + 1] - offsets[item]
+        strength *= memory
+        steps += 1
+    reached = np.empty(size, dtype=np.int32)
+    gained = np.empty(size, dtype=np.float32)
+    size = 0
+    strength = 1.0
+    for step in range(steps):
+        item = session[len(session) - 1 - step]
+        for rule in range(offsets[item], offsets[item + 1]):
+            reached[size], gained[size] = consequents[rule], strength * weights[rule]
+            size += 1
+        strength *= memory
+    order = np.argsort(reached, kind="mergesort")
+    return _sum_runs(reached, gained, order)
+
+
+@kernel
+def _sum_runs(
+    reached: NDArray[np.int32], gained: NDArray[np.float32], order: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Add up what was gained by the same item; the items come out in order."""
+    items = np.empty(len(order), dtype=np.int32)
+    scores = np.empty(len(order), dtype=np.float32)
+    size = 0
+    for place in order:
+        if size and items[size - 1] == reached[place]:
+            scores[size - 1] += gained[place]
+        else:
+            items[size], scores[size] = reached[place], gained[place]
+            size += 1
+    return items[:size], scores[:size]
