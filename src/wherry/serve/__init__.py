@@ -1,0 +1,29 @@
+"""Serve: every tenant's champion, answering over HTTP, replaced while it answers."""
+
+from wherry.learn.answer import Fallback, Query
+from wherry.serve.app import create_app
+from wherry.serve.recommend import SessionItems, SessionLookup
+from wherry.serve.recommender import (
+    Recommendation,
+    RecommendedItem,
+    Recommender,
+    load_recommender,
+    save_recommender,
+)
+from wherry.serve.request import Limits
+from wherry.serve.server import serve
+
+__all__ = [
+    "Fallback",
+    "Limits",
+    "Query",
+    "Recommendation",
+    "RecommendedItem",
+    "Recommender",
+    "SessionItems",
+    "SessionLookup",
+    "create_app",
+    "load_recommender",
+    "save_recommender",
+    "serve",
+]

@@ -1,0 +1,163 @@
+"""The ASGI application: the hot route, and around it what operates and explains the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from importlib.resources import files
+from time import perf_counter
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+import wherry
+from wherry.serve.champions import Champions, Loader, Source
+from wherry.serve.health import Health, Readiness
+from wherry.serve.metrics import Metrics
+from wherry.serve.openapi import openapi
+from wherry.serve.problem import problem_body
+from wherry.serve.recommend import ROUTE, RecommendRoute, SessionLookup
+from wherry.serve.request import Limits
+
+_CONTENT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+
+
+def create_app(
+    source: Source,
+    load: Loader,
+    *,
+    limits: Limits | None = None,
+    sessions: SessionLookup | None = None,
+    refresh_seconds: float = 1.0,
+) -> ASGIApp:
+    """Make the application.
+
+    ``source`` says which release is each tenant's champion and is asked again every
+    ``refresh_seconds``; ``load`` reads a release; ``sessions`` finds a session by its id.
+    The first look at the champions is taken before the first request is.
+    """
+    metrics = Metrics()
+    champions = Champions(source, load, metrics)
+    hot = RecommendRoute(champions, metrics, limits=limits or Limits(), sessions=sessions)
+    rest = Starlette(
+        routes=_routes(champions, metrics),
+        lifespan=_lifespan(champions, refresh_seconds),
+        exception_handlers={HTTPException: _problem, 500: _failure},
+    )
+    return Application(hot, rest, metrics)
+
+
+class Application:
+    """Sends the hot route past Starlette's layers, and counts what goes through them."""
+
+    def __init__(self, hot: ASGIApp, rest: Starlette, metrics: Metrics) -> None:
+        self._hot = hot
+        self._rest = rest
+        self._metrics = metrics
+        self._paths = {route.path for route in rest.routes if isinstance(route, Route)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the start and stop of the server."""
+        if scope["type"] != "http":
+            await self._rest(scope, receive, send)
+        elif scope["path"] == ROUTE:
+            await self._hot(scope, receive, send)
+        else:
+            await self._counted(scope, receive, send)
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started, status = perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        route = scope["path"] if scope["path"] in self._paths else "other"
+        try:
+            await self._rest(scope, receive, watched)
+        finally:
+            self._metrics.answered(route, status, perf_counter() - started)
+
+
+def _routes(champions: Champions, metrics: Metrics) -> list[Route]:
+    document = msgspec.json.encode(openapi(wherry.__version__))
+    page = (files("wherry.serve") / "docs.html").read_bytes()
+
+    async def healthz(request: Request) -> Response:
+        return _json(Health())
+
+    async def readyz(request: Request) -> Response:
+        readiness = Readiness(champions.is_ready, champions.statuses())
+        return _json(readiness, 200 if readiness.is_ready else 503)
+
+    async def figures(request: Request) -> Response:
+        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    async def description(request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    async def docs(request: Request) -> Response:
+        policy = {"content-security-policy": _CONTENT_POLICY}
+        return Response(page, media_type="text/html", headers=policy)
+
+    async def home(request: Request) -> Response:
+        return RedirectResponse("/docs", status_code=307)
+
+    return [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route("/metrics", figures),
+        Route("/openapi.json", description),
+        Route("/docs", docs),
+        Route("/", home),
+    ]
+
+
+def _json(body: msgspec.Struct, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")
+
+
+def _lifespan(
+    champions: Champions, refresh_seconds: float
+) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await asyncio.to_thread(champions.refresh)
+        watch = asyncio.create_task(champions.watch(refresh_seconds))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+
+    return lifespan
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    """A path or method that there isn't, as JSON."""
+    assert isinstance(error, HTTPException)
+    words = {404: f"There is no {request.url.path}; see /docs.", 405: "Use GET."}
+    return Response(
+        problem_body(words.get(error.status_code, error.detail)),
+        error.status_code,
+        media_type="application/json",
+        headers=error.headers,
+    )
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    """Starlette logs the error through the server and raises it again after this answer."""
+    return Response(problem_body("The server failed."), 500, media_type="application/json")

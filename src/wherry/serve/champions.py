@@ -1,0 +1,133 @@
+"""The champions: every tenant's release that answers, swapped in while requests go on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from wherry.domain import DEFAULT_TENANT, Release, TenantId
+from wherry.serve.metrics import Metrics
+from wherry.serve.recommender import Recommender
+
+logger = logging.getLogger("wherry.serve")
+
+Source = Callable[[], Mapping[TenantId, tuple[Release, Path] | None]]
+"""Says which release, in which folder, is each tenant's champion; None before its first."""
+
+Loader = Callable[[Release, Path], Recommender]
+"""Reads a release's folder into what answers."""
+
+
+class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers for a tenant, and why a newer release does not, if there is one."""
+
+    model: str | None
+    error: str | None = None
+
+
+class Champions:
+    """Holds the recommenders that answer; :meth:`refresh` replaces those that changed.
+
+    A release that can't be loaded leaves the one before it answering, and is tried again once
+    ``patience`` more refreshes have passed. A roll-back is a change like any other.
+    """
+
+    def __init__(
+        self, source: Source, load: Loader, metrics: Metrics, *, patience: int = 30
+    ) -> None:
+        self._source = source
+        self._load = load
+        self._metrics = metrics
+        self._patience = patience
+        self._answering: dict[TenantId, Recommender] = {}
+        self._chosen: dict[TenantId, tuple[str, int, Path]] = {}
+        self._failed: dict[TenantId, tuple[tuple[str, int, Path], int, str]] = {}
+        self._known: frozenset[TenantId] = frozenset({DEFAULT_TENANT})
+
+    def get(self, tenant: TenantId) -> Recommender | None:
+        """The recommender that answers for a tenant now, or None."""
+        return self._answering.get(tenant)
+
+    def is_known(self, tenant: TenantId) -> bool:
+        """Whether there is such a tenant, with a release or still without."""
+        return tenant in self._known
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether anything answers."""
+        return bool(self._answering)
+
+    def statuses(self) -> dict[TenantId, TenantStatus]:
+        """What answers for each tenant, and what went wrong with a newer release."""
+        return {tenant: self._status(tenant) for tenant in sorted(self._known)}
+
+    def _status(self, tenant: TenantId) -> TenantStatus:
+        recommender = self._answering.get(tenant)
+        failed = self._failed.get(tenant)
+        return TenantStatus(
+            model=recommender.label if recommender else None, error=failed[2] if failed else None
+        )
+
+    def refresh(self) -> None:
+        """Look for new champions, load them, warm them up and swap them in.
+
+        Blocks for as long as loading takes: call it off the event loop. Assigning to a dict is
+        atomic, so a request sees the old recommender or the new one, whole.
+        """
+        try:
+            wanted = self._source()
+        except Exception:  # whatever a registry raises must not stop what answers
+            logger.exception("Can't look for new champions; those there are go on answering.")
+            self._metrics.poll_failed()
+            return
+        self._known = frozenset({DEFAULT_TENANT, *wanted})
+        for tenant, found in wanted.items():
+            if found is not None:
+                self._follow(tenant, *found)
+        for tenant in {*self._answering, *self._failed}:
+            if wanted.get(tenant) is None:
+                self._withdraw(tenant)
+
+    def _follow(self, tenant: TenantId, release: Release, folder: Path) -> None:
+        """Take a tenant's champion into service, unless it is, or has just failed to be."""
+        key = (release.name, release.version, folder)
+        if self._chosen.get(tenant) == key:
+            self._failed.pop(tenant, None)
+            return
+        failed = self._failed.get(tenant)
+        if failed and failed[0] == key and failed[1] > 0:
+            self._failed[tenant] = (key, failed[1] - 1, failed[2])
+            return
+        try:
+            recommender = self._load(release, folder)
+            recommender.warm_up()
+        except Exception as error:  # a model may be a user's own and raise anything
+            logger.exception("%s@%s of %s can't be loaded.", release.name, release.version, tenant)
+            self._failed[tenant] = (
+                key,
+                self._patience,
+                f"{release.name}@{release.version}: {error}",
+            )
+            self._metrics.failed(tenant)
+            return
+        self._answering[tenant] = recommender
+        self._chosen[tenant] = key
+        self._failed.pop(tenant, None)
+        self._metrics.swapped(tenant, release.name, release.version)
+        logger.info("%s answers for %s.", recommender.label, tenant)
+
+    def _withdraw(self, tenant: TenantId) -> None:
+        for kept in (self._answering, self._chosen, self._failed):
+            kept.pop(tenant, None)
+        self._metrics.withdrew(tenant)
+        logger.info("Nothing answers for %s any more.", tenant)
+
+    async def watch(self, refresh_seconds: float) -> None:
+        """Refresh for ever, in a thread, every so many seconds."""
+        while True:
+            await asyncio.sleep(refresh_seconds)
+            await asyncio.to_thread(self.refresh)

@@ -1,0 +1,177 @@
+"""The route ``/v1/recommend``, as bare ASGI: the one path where microseconds count."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Callable
+from time import perf_counter
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from wherry.domain import ItemId, SessionId, TenantId
+from wherry.errors import UsageError, did_you_mean
+from wherry.learn.answer import Query
+from wherry.serve.champions import Champions
+from wherry.serve.metrics import Metrics
+from wherry.serve.problem import JSON_HEADERS, Headers, RequestError, problem_body
+from wherry.serve.recommender import Recommender
+from wherry.serve.request import Limits, RecommendRequest, count, read_json, read_link, tenant_of
+
+logger = logging.getLogger("wherry.serve")
+
+ROUTE = "/v1/recommend"
+
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ENCODER = msgspec.json.Encoder()
+
+
+class SessionItems(msgspec.Struct, frozen=True):
+    """What is known of a session: its items, the latest last, and what was bought in it."""
+
+    items: tuple[ItemId, ...]
+    purchased: tuple[ItemId, ...] = ()
+
+
+SessionLookup = Callable[[TenantId, SessionId], SessionItems | None]
+"""Finds a session by its id, None if it isn't known. It is called in a thread."""
+
+
+class ClientGone(Exception):
+    """The client hung up before it had sent its request: there is nobody to answer."""
+
+
+class RecommendRoute:
+    """Reads a request, asks the tenant's champion, writes the answer."""
+
+    def __init__(
+        self,
+        champions: Champions,
+        metrics: Metrics,
+        *,
+        limits: Limits,
+        retry_seconds: int = 5,
+        sessions: SessionLookup | None = None,
+    ) -> None:
+        self._champions = champions
+        self._metrics = metrics
+        self._limits = limits
+        self._retry_after = str(retry_seconds).encode()
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; nothing that a client sends makes it fail."""
+        started = perf_counter()
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id"))
+        extra: Headers = []
+        try:
+            request = await self._read(scope, headers, receive)
+            body, status = await self._answer(request, request_id), 200
+        except RequestError as error:
+            body, status, extra = error.body(request_id), error.status, error.headers
+        except ClientGone:
+            return
+        except Exception:  # a model may be a user's own and raise anything
+            logger.exception("Request %s can't be answered.", request_id)
+            body, status = problem_body("The server failed.", None, request_id), 500
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    *JSON_HEADERS,
+                    (b"content-length", str(len(body)).encode()),
+                    (b"x-request-id", request_id.encode()),
+                    *extra,
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+        self._metrics.answered(ROUTE, status, perf_counter() - started)
+
+    async def _read(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+    ) -> RecommendRequest:
+        if scope["method"] == "GET":
+            return read_link(scope["query_string"])
+        if scope["method"] != "POST":
+            raise RequestError(
+                405,
+                f"{scope['method']} can't be asked of {ROUTE}; use GET or POST.",
+                headers=[(b"allow", b"GET, POST")],
+            )
+        if scope["query_string"]:
+            raise RequestError(400, "A POST takes its fields in the body, not in the address.")
+        if not _is_json(headers.get(b"content-type", b"application/json")):
+            raise RequestError(415, "The body has to be JSON: send Content-Type: application/json.")
+        return read_json(await self._body(headers, receive))
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        limit = self._limits.max_body_bytes
+        length = headers.get(b"content-length", b"0")
+        body, more = b"", not (length.isdigit() and int(length[:20]) > limit)
+        is_long = not more
+        while more and not is_long:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            is_long = len(body) > limit
+        if is_long:
+            # What is left of the body is not read, so the connection can't be used again.
+            raise RequestError(
+                413, f"The body is longer than {limit} bytes.", headers=[(b"connection", b"close")]
+            )
+        return body
+
+    async def _answer(self, request: RecommendRequest, request_id: str) -> bytes:
+        recommender = self._champion(tenant_of(request))
+        k = count(request, self._limits)
+        items, purchased = request.session_items, request.purchased
+        if not items and request.session_id is not None and self._sessions is not None:
+            found = await asyncio.to_thread(
+                self._sessions, recommender.tenant, SessionId(request.session_id)
+            )
+            if found is not None:
+                items, purchased = [*found.items], [*purchased, *found.purchased]
+        query = Query(
+            items[-self._limits.max_session_items :], k, request.filter, request.exclude, purchased
+        )
+        try:
+            answer = recommender.recommend(query, request_id=request_id)
+        except UsageError as error:
+            raise RequestError(422, str(error), field="filter") from error
+        if answer.fallback is not None:
+            self._metrics.fell_back(answer.tenant, answer.fallback)
+        return _ENCODER.encode(answer)
+
+    def _champion(self, tenant: TenantId) -> Recommender:
+        """Who answers for a tenant; RequestError 404 or 503 if nobody does."""
+        recommender = self._champions.get(tenant)
+        if recommender is not None:
+            return recommender
+        if not self._champions.is_known(tenant):
+            close = did_you_mean(tenant, self._champions.statuses())
+            raise RequestError(404, f"There is no tenant {tenant!r}.{close}", field="tenant")
+        raise RequestError(
+            503,
+            f"Tenant {tenant!r} has no release yet. Run: wherry run",
+            headers=[(b"retry-after", self._retry_after)],
+        )
+
+
+def _request_id(given: bytes | None) -> str:
+    """The client's own id for the request if it is a sane one, else a new one."""
+    if given is not None and _SANE_ID.fullmatch(given):
+        return given.decode()
+    return os.urandom(8).hex()
+
+
+def _is_json(content_type: bytes) -> bool:
+    kind = content_type.split(b";", 1)[0].strip().lower()
+    return kind == b"application/json" or kind.endswith(b"+json")

@@ -1,0 +1,123 @@
+"""The recommender: what answers for one tenant, from one release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from wherry.domain import DEFAULT_TENANT, ItemId, Release, TenantId
+from wherry.errors import ModelError
+from wherry.learn.answer import Answerer, Fallback, Query
+from wherry.learn.model import Model
+from wherry.learn.models import load_model
+
+ModelLoader = Callable[[Path], Model]
+"""Reads the folder of a saved model."""
+
+
+class RecommendedItem(msgspec.Struct, frozen=True):
+    """One item, the model's score for it, and its name where the catalogue has one."""
+
+    item: ItemId
+    score: float
+    name: str | None = None
+
+
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+    """The items recommended, best first.
+
+    The first ``from_model`` were ranked by the model; the others are popular now, ``fallback``
+    says where, and their score is their popularity. ``model`` is the release that answered.
+    """
+
+    items: list[RecommendedItem]
+    model: str
+    tenant: TenantId
+    from_model: int
+    fallback: Fallback | None = None
+    request_id: str = ""
+
+
+class Recommender:
+    """A release that is ready to answer; nothing about it changes, so threads may share it."""
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        *,
+        tenant: TenantId = DEFAULT_TENANT,
+        name: str = "recommender",
+        version: int = 0,
+    ) -> None:
+        self.answerer = answerer
+        self.tenant = tenant
+        self.name = name
+        self.version = version
+        self.label = f"{name}@{version}"
+        """What the answers call the release, such as ``recommender@3``."""
+
+    def recommend(self, query: Query, *, request_id: str = "") -> Recommendation:
+        """Answer a query.
+
+        Raises:
+            UsageError: the filter asks for what no item has.
+        """
+        answer = self.answerer.answer(query)
+        ids, names = self.answerer.vocabulary.ids, self.answerer.catalogue.names
+        scores = np.round(answer.scores.astype(np.float64), 6).tolist()
+        return Recommendation(
+            items=[
+                RecommendedItem(ids[code], score, names[code])
+                for code, score in zip(answer.items.tolist(), scores, strict=True)
+            ],
+            model=self.label,
+            tenant=self.tenant,
+            from_model=answer.from_model,
+            fallback=answer.fallback,
+            request_id=request_id,
+        )
+
+    def warm_up(self) -> None:
+        """Answer once on every path, so that whatever is compiled or read late is so by now."""
+        ids = self.answerer.vocabulary.ids
+        seen = [ids[code] for code in self.answerer.popular[:4].tolist()]
+        category = next(iter(self.answerer.catalogue.facets.get("category", {})), None)
+        for session in ([], seen[:1], seen):
+            self.recommend(Query(session))
+            self.recommend(Query(session, exclude=seen))
+            if category is not None:
+                self.recommend(Query(session, filter={"category": category}))
+
+
+def save_recommender(answerer: Answerer, folder: Path) -> None:
+    """Write what a release is made of into a folder; see :meth:`Answerer.save`."""
+    answerer.save(folder)
+
+
+def load_recommender(
+    folder: Path, read_model: ModelLoader = load_model, *, release: Release | None = None
+) -> Recommender:
+    """Read a release's folder; ``release``, unless given, is its ``release.json`` if it has one.
+
+    ``read_model`` reads the model in it; the default knows the packaged models only.
+
+    Raises:
+        ModelError: a file is missing or can't be read.
+    """
+    answerer = Answerer.load(folder, read_model)
+    release = release or _read_release(folder / "release.json")
+    if release is None:
+        return Recommender(answerer)
+    return Recommender(answerer, tenant=release.tenant, name=release.name, version=release.version)
+
+
+def _read_release(path: Path) -> Release | None:
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Release)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ModelError(f"{path} can't be read ({error}). Release the model again.") from error

@@ -1,0 +1,196 @@
+"""The request: what may be asked of ``/v1/recommend``, as JSON and as a link."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+import msgspec
+from msgspec import Meta
+
+from wherry.domain import DEFAULT_TENANT, TenantId
+from wherry.errors import did_you_mean
+from wherry.learn.catalogue import Range, Word
+from wherry.serve.problem import RequestError
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much one request may ask: ``k`` unless it says otherwise, at most ``max_k``; the
+    latest ``max_session_items`` of a session are looked at."""
+
+    k: int = 10
+    max_k: int = 100
+    max_session_items: int = 200
+    max_body_bytes: int = 1_000_000
+
+
+class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to recommend, and to whom. All fields may be left out."""
+
+    tenant: Annotated[str, Meta(description="The shop that is asked about.")] = DEFAULT_TENANT
+    session_items: Annotated[
+        list[str], Meta(description="Ids of the items that the visitor looked at, latest last.")
+    ] = []
+    session_id: Annotated[
+        str | None, Meta(description="A session whose items the server knows itself.")
+    ] = None
+    k: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="How many items to recommend.")
+    ] = None
+    filter: Annotated[
+        dict[str, Word | list[Word] | Range],
+        Meta(
+            description="What an item must have: attribute → a value or several to choose from; "
+            '"price" → {"min", "max"}.'
+        ),
+    ] = {}
+    exclude: Annotated[list[str], Meta(description="Ids of items not to show.")] = []
+    purchased: Annotated[
+        list[str], Meta(description="Ids of items just bought; hidden if the shop hides those.")
+    ] = []
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One parameter of a link: its name, the JSON schema of its values, what it means."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str
+    is_list: bool = False
+
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "number"}
+_COMMAS = " (separated by commas, or given again and again)"
+
+PARAMETERS = (
+    Parameter("items", _TEXT, "Items that the visitor looked at, latest last" + _COMMAS, True),
+    Parameter("session_id", _TEXT, "A session whose items the server knows itself."),
+    Parameter("k", {"type": "integer", "minimum": 1}, "How many items to recommend."),
+    Parameter("category", _TEXT, "Only items of these categories" + _COMMAS, True),
+    Parameter("price_min", _NUMBER, "Only items of at least this price."),
+    Parameter("price_max", _NUMBER, "Only items of at most this price."),
+    Parameter("exclude", _TEXT, "Items not to show" + _COMMAS, True),
+    Parameter("purchased", _TEXT, "Items just bought" + _COMMAS, True),
+    Parameter("tenant", _TEXT, "The shop that is asked about."),
+)
+"""The parameters of the form for links; ``filter.NAME`` filters by any other attribute."""
+
+_Price = Annotated[float, Meta(ge=0, lt=1e300)]  # which keeps NaN and infinity out
+_FILTER = "filter."
+_LISTS = {each.name for each in PARAMETERS if each.is_list}
+_BY_NAME = {each.name: each for each in PARAMETERS}
+_DECODER = msgspec.json.Decoder(RecommendRequest)
+_UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `(.*)`)?$", re.DOTALL)
+_AT = re.compile(r" - at `\$\.?(.*)`$")
+
+
+def read_json(body: bytes) -> RecommendRequest:
+    """Read the body of a POST.
+
+    Raises:
+        RequestError: 400, naming the field where one is at fault.
+    """
+    try:
+        return _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        raise _misfit(str(error), RecommendRequest.__struct_fields__) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(400, f"The body is no JSON: {error}.") from error
+
+
+def read_link(query_string: bytes) -> RecommendRequest:
+    """Read the parameters of a GET.
+
+    Raises:
+        RequestError: 400, naming the parameter at fault.
+    """
+    try:
+        given = parse_qs(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=1000,
+        )
+    except ValueError as error:
+        raise RequestError(400, f"The query can't be read: {error}.") from error
+    return RecommendRequest(**_fields(given))
+
+
+def _fields(given: Mapping[str, list[str]]) -> dict[str, Any]:
+    """The fields of a request, from the parameters of a link."""
+    fields: dict[str, Any] = {}
+    wanted: dict[str, Any] = {}
+    for name, values in given.items():
+        if name.startswith(_FILTER):
+            wanted[name.removeprefix(_FILTER)] = _split(values)
+        elif name not in _BY_NAME:
+            known = [*_BY_NAME, f"{_FILTER}{name}"]
+            raise RequestError(
+                400, f"Unknown parameter {name!r}.{did_you_mean(name, known)}", field=name
+            )
+        elif name == "category":
+            wanted[name] = _split(values)
+        elif name in _LISTS:
+            fields["session_items" if name == "items" else name] = _split(values)
+        else:
+            fields[name] = _single(name, values)
+    low, high = fields.pop("price_min", None), fields.pop("price_max", None)
+    if low is not None or high is not None:
+        wanted["price"] = Range(low, high)
+    return {**fields, "filter": wanted}
+
+
+def _split(values: Iterable[str]) -> list[str]:
+    return [part for value in values for part in value.split(",") if part]
+
+
+def _single(name: str, values: list[str]) -> str | int | float:
+    kind = _BY_NAME[name].schema["type"]
+    if len(values) > 1:
+        raise RequestError(400, f"{name} is given {len(values)} times; give it once.", field=name)
+    try:
+        if kind == "integer":
+            whole: int = msgspec.convert(values[0], Annotated[int, Meta(ge=1)], strict=False)
+            return whole
+        if kind == "number":
+            price: float = msgspec.convert(values[0], _Price, strict=False)
+            return price
+    except msgspec.ValidationError as error:
+        raise RequestError(400, f"{name} is {values[0]!r}: {error}.", field=name) from error
+    return values[0]
+
+
+def _misfit(message: str, known: Iterable[str]) -> RequestError:
+    """What msgspec says of a misfit, as a problem that names the field."""
+    unknown = _UNKNOWN.search(message)
+    if unknown:
+        name, place = unknown[1], (unknown[2] or "").removeprefix("$.").replace("[...]", "")
+        inner = ("min", "max") if place else known
+        field = f"{place}.{name}" if place else name
+        return RequestError(
+            400, f"Unknown field {field!r}.{did_you_mean(name, inner)}", field=field
+        )
+    at = _AT.search(message)
+    if at is None:
+        return RequestError(400, f"The body doesn't fit: {message}.")
+    field = at[1].replace("[...]", "")
+    return RequestError(400, f"{field}: {message[: at.start()]}.", field=field)
+
+
+def count(request: RecommendRequest, limits: Limits) -> int:
+    """How many items the request asks for; RequestError 422 if that is too many."""
+    if request.k is None:
+        return limits.k
+    if request.k > limits.max_k:
+        raise RequestError(
+            422, f"k is {request.k}; at most {limits.max_k} items are recommended.", field="k"
+        )
+    return request.k
+
+
+def tenant_of(request: RecommendRequest) -> TenantId:
+    """The tenant that the request is about."""
+    return TenantId(request.tenant)

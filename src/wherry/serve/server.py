@@ -1,0 +1,100 @@
+"""The server: the application on a socket, until a signal ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from wherry.errors import UsageError, WherryError
+
+GRACE_SECONDS = 10
+"""How long requests that are being answered may take to finish once the server is to stop."""
+
+
+def serve(
+    app: ASGIApp,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Answer requests until SIGTERM or SIGINT; those being answered then are finished.
+
+    Port 0 takes any free port. ``on_ready`` is called with the address, such as
+    ``http://127.0.0.1:8080``, once requests are taken.
+
+    Raises:
+        UsageError: the port is taken, or the host is none of this machine's.
+        WherryError: the application did not start.
+    """
+    listener = _bind(host, port)
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    bound = listener.getsockname()[1]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+    server = _Server(config, lambda: on_ready(address) if on_ready else None)
+    with listener:
+        server.run(sockets=[listener])
+    if not server.started:
+        raise WherryError("The server did not start; the log above says why.")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)  # a second server on the port fails now, not once it is warm
+    except OSError as error:
+        listener.close()
+        raise UsageError(_why(error, host, port)) from error
+    return listener
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is in use. Choose another one, or 0 for any free port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} on {host} needs more rights than yours. Choose one above 1023."
+    return f"Can't listen on {host}:{port} ({error}). Use 127.0.0.1, or 0.0.0.0 for all networks."
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says when it is ready and returns on a signal instead of raising it again."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._on_started()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        names = (signal.SIGINT, signal.SIGTERM)
+        before = {name: signal.signal(name, self.handle_exit) for name in names}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
