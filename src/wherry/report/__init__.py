@@ -1,0 +1,21 @@
+"""The report of a run: a card as one HTML page, and the terminal's tables."""
+
+from wherry.report.card import Example, render_card, write_card
+from wherry.report.text import (
+    leaderboard_table,
+    releases_table,
+    run_summary,
+    stage_table,
+    verdict_table,
+)
+
+__all__ = [
+    "Example",
+    "leaderboard_table",
+    "releases_table",
+    "render_card",
+    "run_summary",
+    "stage_table",
+    "verdict_table",
+    "write_card",
+]
