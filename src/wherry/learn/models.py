@@ -20,6 +20,9 @@ Models = Mapping[str, type[Model]]
 MODELS: Models = MappingProxyType({each.name: each for each in (Popularity, Rules, SessionKNN)})
 """The packaged models by name."""
 
+OWN_CODE = "code"
+"""The folder of a release that holds the files of the shop's own models."""
+
 _METHODS = ("fit", "score", "recommend", "save", "load", "params")
 
 
@@ -44,6 +47,15 @@ def load_model(folder: Path, own: Models | None = None) -> Model:
             f"The model saved in {folder} can't be restored ({error}): it was saved by another "
             "version. Fit it again."
         ) from error
+
+
+def load_released_model(folder: Path) -> Model:
+    """Read the model of a release, whose own code, if it has any, lies beside it in ``code/``.
+
+    A release that was made from a user's own model carries its file, so that it still answers
+    after the file in the project has changed.
+    """
+    return load_model(folder, load_own_models(folder.parent / OWN_CODE))
 
 
 def load_own_models(folder: Path) -> dict[str, type[Model]]:
