@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import httpx
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from starlette.types import ASGIApp, Message
 
 from wherry.domain import Params, Release, RunId, TenantId
 from wherry.learn.answer import Answerer
@@ -43,9 +46,7 @@ class Nearby:
         scores = np.where(distance <= self.reach, 100 - distance, UNSCORED)
         return scores.astype(np.float32)
 
-    def recommend(
-        self, session: NDArray[np.int32], k: int, *, now: int | None = None
-    ) -> Ranking:
+    def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         return top(self.score(session), k)
 
     def save(self, folder: Path) -> None:
@@ -109,3 +110,52 @@ def write_release(folder: Path) -> Path:
 def load(release: Release, folder: Path) -> Recommender:
     """Read a release's folder back."""
     return load_recommender(folder, Nearby.load, release=release)
+
+
+class Client:
+    """Asks an application in this process, having started it as a server would."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._runner = asyncio.Runner()
+        self._http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://shop.test"
+        )
+        self._events: asyncio.Queue[str] = asyncio.Queue()
+
+    def __enter__(self) -> Self:
+        self._runner.run(self._start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._stop())
+        self._runner.close()
+
+    async def _start(self) -> None:
+        async def receive() -> Message:
+            return {"type": await self._events.get()}
+
+        async def send(message: Message) -> None:
+            self._answers.put_nowait(message["type"])
+
+        self._answers: asyncio.Queue[str] = asyncio.Queue()
+        self._life = asyncio.ensure_future(self._app({"type": "lifespan"}, receive, send))
+        await self._tell("startup")
+
+    async def _tell(self, event: str) -> None:
+        self._events.put_nowait(f"lifespan.{event}")
+        assert await self._answers.get() == f"lifespan.{event}.complete"
+
+    async def _stop(self) -> None:
+        await self._tell("shutdown")
+        await self._life
+        await self._http.aclose()
+
+    def request(self, method: str, url: str, **details: Any) -> httpx.Response:
+        return self._runner.run(self._http.request(method, url, **details))
+
+    def get(self, url: str, **details: Any) -> httpx.Response:
+        return self.request("GET", url, **details)
+
+    def post(self, url: str, **details: Any) -> httpx.Response:
+        return self.request("POST", url, **details)

@@ -127,10 +127,9 @@ def _fields(given: Mapping[str, list[str]]) -> dict[str, Any]:
         if name.startswith(_FILTER):
             wanted[name.removeprefix(_FILTER)] = _split(values)
         elif name not in _BY_NAME:
-            known = [*_BY_NAME, f"{_FILTER}{name}"]
-            raise RequestError(
-                400, f"Unknown parameter {name!r}.{did_you_mean(name, known)}", field=name
-            )
+            close = did_you_mean(name, _BY_NAME)
+            hint = close or f" To filter by an attribute, write {_FILTER}{name}=VALUE."
+            raise RequestError(400, f"Unknown parameter {name!r}.{hint}", field=name)
         elif name == "category":
             wanted[name] = _split(values)
         elif name in _LISTS:

@@ -41,6 +41,7 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # who asks, and by which scheme, changes no answer
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
@@ -48,9 +49,10 @@ def serve(
     address = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
     server = _Server(config, lambda: on_ready(address) if on_ready else None)
     with listener:
-        server.run(sockets=[listener])
-    if not server.started:
-        raise WherryError("The server did not start; the log above says why.")
+        try:
+            server.run(sockets=[listener])
+        except SystemExit as error:  # how uvicorn ends if the application can't be started
+            raise WherryError("The server did not start; its log says why.") from error
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from serve_shop import Nearby, answerer, load, release, write_release
+
+from wherry.errors import ModelError, UsageError
+from wherry.serve import Fallback, Query, Recommender, load_recommender
+
+
+def test_an_answer_carries_item_score_name_and_release() -> None:
+    recommender = Recommender(answerer(), name="recommender", version=3)
+    answer = recommender.recommend(Query(["i21"], 2), request_id="r1")
+    assert msgspec.to_builtins(answer) == {
+        "items": [
+            {"item": "i21", "score": 100.0, "name": "Item 21"},
+            {"item": "i22", "score": 99.0, "name": "Item 22"},
+        ],
+        "model": "recommender@3",
+        "tenant": "default",
+        "from_model": 2,
+        "fallback": None,
+        "request_id": "r1",
+    }
+
+
+def test_a_filter_that_makes_no_sense_is_refused() -> None:
+    with pytest.raises(UsageError, match="colour"):
+        Recommender(answerer()).recommend(Query(filter={"colour": "red"}))
+
+
+def test_a_release_is_read_back_with_its_name_and_version(tmp_path: Path) -> None:
+    write_release(tmp_path)
+    assert load(release(7, "north"), tmp_path).label == "recommender@7"
+    assert load_recommender(tmp_path, Nearby.load).label == "recommender@0"
+    (tmp_path / "release.json").write_bytes(msgspec.json.encode(release(4, "north")))
+    told = load_recommender(tmp_path, Nearby.load)
+    assert (told.label, told.tenant) == ("recommender@4", "north")
+
+
+def test_a_release_that_is_cut_short_names_the_file(tmp_path: Path) -> None:
+    write_release(tmp_path)
+    (tmp_path / "release.json").write_text("{")
+    with pytest.raises(ModelError, match=r"release\.json"):
+        load_recommender(tmp_path, Nearby.load)
+
+
+def test_warming_up_asks_on_every_path() -> None:
+    asked = []
+
+    class Watched(Recommender):
+        def recommend(self, query: Query, *, request_id: str = "") -> object:  # type: ignore[override]
+            answer = super().recommend(query, request_id=request_id)
+            asked.append((bool(query.session), bool(query.filter), answer.fallback))
+            return answer
+
+    Watched(answerer()).warm_up()
+    assert {has_session for has_session, _, _ in asked} == {True, False}
+    assert {has_filter for _, has_filter, _ in asked} == {True, False}
+    assert {fallback for _, _, fallback in asked} >= {None, Fallback.POPULAR}
