@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from wherry.domain import (
+    STAGES,
     Candidate,
     Check,
     Estimate,
@@ -83,7 +84,7 @@ def audit(*failing: Check) -> Verdict:
         Check(name="rejected_share", passed=True, figure=0.00021, bound="≤ 0.05",
               message="312 of 1,469,619 rows could not be read."),
         Check(name="volume", passed=True, figure=1.08, bound="0.3 to 5",
-              message="4,212 events on 2026-11-23, the newest whole day; the median of 28 days is 3,900."),
+              message="4,212 events on 2026-11-23, the newest whole day; the usual is 3,900."),
         Check(name="mean_session_length", passed=True, figure=5.44, bound="1 to 100"),
         Check(name="dbt: unique_events_event_id", passed=True, figure=0, bound="= 0"),
         Check(name="gap_hours", passed=True, figure=5.0, bound="≤ 24"),
@@ -93,15 +94,16 @@ def audit(*failing: Check) -> Verdict:
 
 def unknown_types() -> Check:
     rows = tuple(
-        {"event_id": f"e-{n}", "event_type": "veiw", "occurred_at": f"2026-11-23 1{n}:02:11", "query": None}
+        {"event_id": f"e-{n}", "event_type": "veiw", "occurred_at": f"2026-11-23 1{n}:02:11"}
+        | {"query": None}
         for n in range(4)
-    )  # fmt: skip
+    )
     return Check(
         name="unknown_type_share", passed=False, figure=0.231, bound="≤ 0.05", sample=rows,
-        message="339,410 events have a type that [audit] event_types does not list: 'veiw' (339,402), "
-        "'ad' (8). Correct them at the source, or add the word to event_types.",
-        sql="SELECT event_id, event_type, occurred_at, query\nFROM lake.marts.events\nWHERE tenant = 'default'\n"
-        "  AND event_type NOT IN ('view', 'add', 'remove', 'purchase')\nORDER BY occurred_at",
+        message="339,410 events have a type that [audit] event_types does not list: 'veiw' "
+        "(339,402), 'ad' (8). Correct them at the source, or add the word to event_types.",
+        sql="SELECT event_id, event_type, occurred_at, query\nFROM lake.marts.events\n"
+        "WHERE tenant = 'default'\n  AND event_type NOT IN ('view', 'add')\nORDER BY occurred_at",
     )  # fmt: skip
 
 
@@ -119,7 +121,7 @@ def comparison(slice: str, champion: float, challenger: float, sessions: int) ->
 def behave(worst: float = 0.294) -> Verdict:
     checks = (
         Check(name="beats_baseline", passed=True, figure=0.323, bound="> .016",
-              message="The interval of knn's mrr@20, [.314, .332], lies above popularity's [.008, .016]."),
+              message="knn's mrr@20, [.314, .332], lies above popularity's, [.008, .016]."),
         comparison("all", 0.310, 0.323, 5000),
         comparison("length: short (1–2)", 0.281, 0.284, 2912),
         comparison("length: long (8+)", 0.322, 0.361, 871),
@@ -170,8 +172,8 @@ def tenant_run(tenant: TenantId = DEFAULT) -> TenantRun:
 def blocked_run(tenant: TenantId = DEFAULT) -> TenantRun:
     stages = (
         stage("audit", 0.38, 1_469_307, Outcome.BLOCKED, "1 of 8 checks blocks"),
-        *(stage(name, 0.0, outcome=Outcome.SKIPPED) for name in ("publish", "learn", "behave", "release")),
-    )  # fmt: skip
+        *(stage(name, 0.0, outcome=Outcome.SKIPPED) for name in STAGES[3:]),
+    )
     stale = Check(
         name="freshness", passed=False, figure=31.0, bound="≤ 24 h", severity=Severity.WARN,
         message="The newest event is 31 hours old.",
@@ -228,7 +230,10 @@ def hostile(text: str) -> RunRecord:
         tenant=TenantId(text), winner=text, candidates=(candidate, broken), facts={text: text},
         audit=Verdict(subject="audit", tenant=TenantId(text), checks=(check,)),
         behave=Verdict(subject="behave", tenant=TenantId(text), checks=(check, compared)),
-        stages=(stage(text, 1.0, note=text, **{text: 0.4}), stage("audit", 1.0, 3, Outcome.BLOCKED, text)),
+        stages=(
+            stage(text, 1.0, note=text, **{text: 0.4}),
+            stage("audit", 1.0, 3, Outcome.BLOCKED, text),
+        ),
     )  # fmt: skip
     return RunRecord(
         run_id=RunId(text), shop=text, started_at=STARTED, seconds=1.0, code=text,

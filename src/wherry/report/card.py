@@ -27,10 +27,12 @@ from wherry.report.conclusion import OUTCOME_SYMBOLS, Conclusion, conclude, conc
 from wherry.report.dag import draw_stages
 from wherry.report.plot import Bar, Dot, plot_intervals, plot_seconds
 from wherry.report.slices import SliceTable, is_comparison, slice_tables
+from wherry.report.svg import shorten
 
 FOLDER = Path(__file__).parent
 DEFAULT_BASELINE = "popularity"
 MAX_SAMPLE_ROWS = 20
+MAX_CELL_LENGTH = 300
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +209,11 @@ def _releases(champion: Release | tuple[Release, ...] | None) -> tuple[Release, 
     return champion if isinstance(champion, tuple) else (champion,)
 
 
+def _cell(value: object) -> str:
+    """A value of a sample row; a rejected line may be as long as its file."""
+    return shorten(str(value), MAX_CELL_LENGTH)
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
@@ -220,6 +227,7 @@ def _environment() -> jinja2.Environment:
         numbers.margin, numbers.figure, numbers.percent, numbers.moment, numbers.words,
     ):  # fmt: skip
         environment.filters[form.__name__] = form
+    environment.filters["cell"] = _cell
     environment.globals.update(
         fact=numbers.fact,
         is_comparison=is_comparison,

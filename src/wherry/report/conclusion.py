@@ -107,8 +107,11 @@ def _failures(tenant: TenantRun | None, stage: Stage) -> str:
 
 
 def _released(release: Release, tenant: TenantRun) -> str:
-    checks = sum(len(v.checks) for v in (tenant.audit, tenant.behave) if v is not None)
-    return _sentences(f"{release.model} answers now", f"{_checks(checks)} passed" if checks else "")
+    checks = [c for v in (tenant.audit, tenant.behave) if v is not None for c in v.checks]
+    passed = sum(check.passed for check in checks)
+    share = "" if passed == len(checks) else f"{passed} of "
+    told = f"{share}{_checks(len(checks))} passed" if checks else ""
+    return _sentences(f"{release.model} answers now", told)
 
 
 def _still(champion: Release | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from wherry.domain import STAGES, RunRecord, Stage
+from wherry.domain import STAGES, Outcome, RunRecord, Stage
 from wherry.report.conclusion import OUTCOME_SYMBOLS
 from wherry.report.numbers import count, seconds
 from wherry.report.svg import element, shorten
@@ -58,7 +58,7 @@ def _chain(
 def _node(name: str, stage: Stage | None, x: float, y: float) -> Markup:
     outcome = stage.outcome.replace(" ", "-") if stage is not None else "not-run"
     symbol = OUTCOME_SYMBOLS[stage.outcome] if stage is not None else ""
-    took = seconds(stage.seconds) if stage is not None else "not run"
+    took = _took(stage)
     rows = f"{count(stage.rows)} rows" if stage is not None and stage.rows is not None else ""
     return element(
         "g",
@@ -70,6 +70,12 @@ def _node(name: str, stage: Stage | None, x: float, y: float) -> Markup:
         element("text", rows, x=x + 12, y=y + 55),
         class_=f"stage {outcome}",
     )
+
+
+def _took(stage: Stage | None) -> str:
+    if stage is None:
+        return "not run"
+    return str(stage.outcome) if stage.outcome is Outcome.SKIPPED else seconds(stage.seconds)
 
 
 def _edge(x1: float, y1: float, x2: float, y2: float) -> Markup:
@@ -90,7 +96,8 @@ def _sentence(name: str, stage: Stage | None) -> str:
         return f"{name}: not run"
     rows = f", {count(stage.rows)} rows" if stage.rows is not None else ""
     note = f". {stage.note}" if stage.note else ""
-    return f"{name}: {stage.outcome}, {seconds(stage.seconds)}{rows}{note}"
+    took = f", {seconds(stage.seconds)}" if stage.seconds > 0 else ""
+    return f"{name}: {stage.outcome}{took}{rows}{note}"
 
 
 def _described(record: RunRecord) -> str:

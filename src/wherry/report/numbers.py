@@ -28,7 +28,7 @@ def seconds(duration: float) -> str:
     """
     if not math.isfinite(duration) or duration <= 0:
         return ABSENT
-    if duration < 0.001:
+    if duration < 0.0009995:
         return f"{duration * 1e6:.0f} µs"
     if duration < 0.9995:
         return f"{duration * 1e3:.0f} ms"

@@ -16,7 +16,8 @@ from wherry.domain import Estimate
 from wherry.report.numbers import measured, metric, seconds
 from wherry.report.svg import element, shorten
 
-ROW, AXIS = 38, 24
+ROW, AXIS = 27, 24
+LEFT, SPAN = 31.0, 45.0
 BAR, PART = 26, 22
 
 
@@ -63,20 +64,21 @@ def plot_seconds(title: str, bars: Sequence[Bar]) -> Markup:
 
 
 def _dot(dot: Dot, ticks: list[float], y: float) -> Markup:
-    e, line = dot.estimate, y + 26
+    e, line = dot.estimate, y + ROW / 2
     low, at, high = (_percent(v, ticks) for v in (e.low, e.value, e.high))
-    name = ("★ " if dot.is_winner else "") + shorten(dot.name, 34)
+    name = ("★ " if dot.is_winner else "") + shorten(dot.name, 40)
+    text = element("text", name, x="0", y=ROW / 2 + 4, class_="name")
     return element(
         "g",
         element("title", f"{dot.name}: {metric(e.value)} [{metric(e.low)}, {metric(e.high)}]"),
-        element("text", name, x="0", y=y + 13, class_="name"),
-        element("text", measured(e), x="100%", y=y + 13, class_="value", text_anchor="end"),
+        element("svg", text, y=y, width=f"{LEFT - 2}%", height=ROW, class_="clip"),
+        element("text", measured(e), x="100%", y=line + 4, class_="value", text_anchor="end"),
         element("line", x1=low, x2=high, y1=line, y2=line, class_="whisker"),
         *(
             element("line", x1=end, x2=end, y1=line - 4, y2=line + 4, class_="whisker")
             for end in (low, high)
         ),
-        element("circle", cx=at, cy=line, r=5),
+        element("circle", cx=at, cy=line, r=4.5),
         class_="dot winner" if dot.is_winner else "dot",
     )
 
@@ -93,13 +95,12 @@ def _band(e: Estimate, ticks: list[float], height: float) -> Markup:
 
 def _tick(tick: float, ticks: list[float], height: float) -> Markup:
     x = _percent(tick, ticks)
-    anchor = "start" if tick == ticks[0] else "end" if tick == ticks[-1] else "middle"
     step = ticks[1] - ticks[0]
     label = metric(tick) if step < 0.01 else metric(tick)[:-1]
     return element(
         "g",
         element("line", x1=x, x2=x, y1=0, y2=height, class_="grid"),
-        element("text", label, x=x, y=height + 16, class_="tick", text_anchor=anchor),
+        element("text", label, x=x, y=height + 16, class_="tick", text_anchor="middle"),
     )
 
 
@@ -127,8 +128,8 @@ def _ticks(low: float, high: float, *, target: int) -> list[float]:
 
 
 def _position(value: float, ticks: list[float]) -> float:
-    """Where a value stands, in per cent; a dot's radius is kept free at both ends."""
-    return 1.5 + 97 * (value - ticks[0]) / (ticks[-1] - ticks[0])
+    """Where a value stands, in per cent: names have their place to its left, values right."""
+    return LEFT + SPAN * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
 
 def _percent(value: float, ticks: list[float]) -> str:

@@ -27,7 +27,7 @@ def run_summary(
     style = "bold red" if bad else "bold green" if conclusion.ending is Ending.RELEASED else "bold"
     title = _plain(f"{conclusion.symbol} {conclusion.title}", style)
     return Group(
-        title.append(f"  {_clean(record.shop)}, run {record.run_id}", "dim"),
+        title.append(f"  {_clean(f'{record.shop}, run {record.run_id}')}", "dim"),
         _plain(conclusion.detail),
     )
 
@@ -42,7 +42,7 @@ def stage_table(record: RunRecord) -> Group:
     return Group(*parts)
 
 
-def leaderboard_table(candidates: Iterable[Candidate], winner: str = "") -> Table:
+def leaderboard_table(candidates: Iterable[Candidate], winner: str = "") -> Group:
     """The candidates, the winner (★) first: metrics at 20 with half their 95% interval.
 
     A candidate that could not be fitted (✗) has its error below the table.
@@ -65,10 +65,8 @@ def leaderboard_table(candidates: Iterable[Candidate], winner: str = "") -> Tabl
             numbers.seconds(candidate.fit_seconds),
             numbers.microseconds(candidate.answer_microseconds),
         )
-    errors = [f"✗ {c.name}: {c.error}" for c in ranked if c.error]
-    if errors:
-        table.caption = Text("\n").join(_plain(error, "red") for error in errors)
-    return table
+    errors = (_plain(f"✗ {c.name}: {c.error}", "red") for c in ranked if c.error)
+    return Group(table, *errors)
 
 
 def verdict_table(verdict: Verdict) -> Table:
@@ -184,7 +182,6 @@ def _table(*, show_header: bool = True) -> Table:
         pad_edge=False,
         show_edge=False,
         show_header=show_header,
-        caption_justify="left",
     )
 
 
