@@ -43,9 +43,9 @@ ITEMS_SCHEMA = pa.schema(
 class Catalogue(msgspec.Struct, frozen=True, eq=False):
     """A shop's items (arrays of length I) and the slots that they fill in themes (length S).
 
-    A theme is a run of about ``THEME_SLOTS`` slots of one department. An item fills the more slots the
-    more popular it is, so one item alone doesn't tell which theme a session follows, and
-    several together do: that is what a model of sessions can learn and a popularity list can't.
+    A theme is a run of about ``THEME_SLOTS`` slots of one department. An item fills the more
+    slots the more popular it is, so one item alone doesn't tell which theme a session follows,
+    and several together do: that a model of sessions can learn, and a popularity list can't.
     ``edges`` (S + 1) cumulates the slots' weights, so that a draw from one theme, one department
     or the whole shop is a uniform draw between two edges, and each keeps the item's popularity.
     ``followers`` (S, ``FOLLOWERS``) holds the slots of the same theme that tend to come next.
@@ -204,7 +204,9 @@ def _draw(
 ) -> NDArray[np.int32]:
     bottom = edges[low]
     point = bottom + uniform * (edges[high] - bottom)
-    return np.searchsorted(edges[1:-1], point, side="right").astype(np.int32)
+    # The last point of a range may round up to its end.
+    drawn = np.searchsorted(edges[1:-1], point, side="right")
+    return np.minimum(drawn, np.subtract(high, 1)).astype(np.int32)
 
 
 def _queries(

@@ -66,9 +66,9 @@ class ShopShape(msgspec.Struct, frozen=True, kw_only=True):
     weekdays: tuple[float, ...] = (1.08, 1.04, 1.01, 1.0, 0.96, 0.91, 1.0)
 
     popularity: Curve = (
-        (0.002, 0.15),
-        (0.01, 0.36),
-        (0.05, 0.69),
+        (0.002, 0.145),
+        (0.01, 0.35),
+        (0.05, 0.68),
         (0.1, 0.81),
         (0.2, 0.91),
         (0.4, 0.98),

@@ -83,9 +83,14 @@ def simulate(
     parts). Raises ``UsageError`` for counts and shares out of range.
     """
     began = time.perf_counter()
-    _check(events, seed, days, tenants, duplicates, disorder)
+    _check_counts(
+        events=events, days=days, items=items, visitors=visitors, threads=threads, seed=seed
+    )
+    _check_shares(duplicates=duplicates, disorder=disorder)
+    _check_tenants(tenants)
     shape = shape or ShopShape()
     daily = events / days / len(tenants)
+    parts = list(_parts(_first_day(start), days, daily / EVENTS_PER_SESSION, shape))
     items = items or _round(max(100, daily / EVENTS_PER_ITEM_AND_DAY))
     visitors = visitors or _round(max(100, daily / EVENTS_PER_SESSION * VISITORS_PER_SESSION))
     shops = [
@@ -102,7 +107,6 @@ def simulate(
         for tenant in tenants
     ]
     catalogue = _write_catalogue(out, shops)
-    parts = list(_parts(_first_day(start), days, daily / EVENTS_PER_SESSION, shape))
     work = [(shop, part) for part in parts for shop in shops]
     files, written = _write_events(out, work, threads, on_progress)
     return Simulated(
@@ -115,20 +119,21 @@ def simulate(
     )
 
 
-def _check(
-    events: int,
-    seed: int,
-    days: int,
-    tenants: tuple[TenantId, ...],
-    duplicates: float,
-    disorder: float,
-) -> None:
-    for name, count, least in (("events", events, 1), ("days", days, 1), ("seed", seed, 0)):
-        if count < least:
-            raise UsageError(f"{name} is {count}: give {least} or more.")
-    for name, share in (("duplicates", duplicates), ("disorder", disorder)):
+def _check_counts(*, seed: int, **counts: int | None) -> None:
+    if seed < 0:
+        raise UsageError(f"seed is {seed}: give 0 or more.")
+    for name, count in counts.items():
+        if count is not None and count < 1:
+            raise UsageError(f"{name} is {count}: give 1 or more.")
+
+
+def _check_shares(**shares: float) -> None:
+    for name, share in shares.items():
         if not 0 <= share <= 1:
             raise UsageError(f"{name} is {share}: give a share between 0 and 1.")
+
+
+def _check_tenants(tenants: tuple[TenantId, ...]) -> None:
     if not tenants or len(set(tenants)) < len(tenants):
         raise UsageError(f"tenants are {list(tenants)}: name one or more, each once.")
     for tenant in tenants:

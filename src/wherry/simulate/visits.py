@@ -74,15 +74,17 @@ def _lengths(rng: np.random.Generator, shape: ShopShape, sessions: int) -> Ints:
     """Events of each session, pages of views included, along the curve of quantiles."""
     quantile, length = np.array(shape.lengths).T
     drawn = np.exp(np.interp(rng.random(sessions), quantile, np.log(length)))
-    return drawn.astype(np.int64)
+    whole: Ints = drawn.astype(np.int64)
+    return whole
 
 
 def _views(rng: np.random.Generator, shape: ShopShape, lengths: Ints) -> Ints:
     """Views of each session: a view takes two events, its page and itself."""
     most = lengths // 2
     share = rng.random(len(lengths)) ** shape.view_bend
-    views = np.maximum(np.rint(share * most).astype(np.int64), 1)
-    return np.where((rng.random(len(lengths)) < shape.view_chance) & (most > 0), views, 0)
+    views: Ints = np.maximum(np.rint(share * most).astype(np.int64), 1)
+    views[(rng.random(len(lengths)) >= shape.view_chance) | (most == 0)] = 0
+    return views
 
 
 def _spread(rng: np.random.Generator, views: Ints, moments: Ints) -> NDArray[np.bool_]:
@@ -92,7 +94,8 @@ def _spread(rng: np.random.Generator, views: Ints, moments: Ints) -> NDArray[np.
     phase = np.repeat(rng.random(len(moments)), moments)
     # The rate times the number of moments has to be whole: half a billionth forgives rounding.
     before = np.floor(number * rate + phase + 5e-10)
-    return np.floor((number + 1) * rate + phase + 5e-10) > before
+    is_view: NDArray[np.bool_] = np.floor((number + 1) * rate + phase + 5e-10) > before
+    return is_view
 
 
 def _times(rng: np.random.Generator, shape: ShopShape, begins: Ints, moments: Ints) -> Ints:
@@ -108,7 +111,8 @@ def _times(rng: np.random.Generator, shape: ShopShape, begins: Ints, moments: In
 def pauses(rng: np.random.Generator, median: float, spread: float, count: int) -> Ints:
     """Log-normal pauses in milliseconds, at most 25 minutes."""
     drawn = np.exp(rng.standard_normal(count, dtype=np.float32) * np.float32(spread))
-    return np.minimum(drawn * np.float32(median * 1000), 1_500_000).astype(np.int64)
+    limited: Ints = np.minimum(drawn * np.float32(median * 1000), 1_500_000).astype(np.int64)
+    return limited
 
 
 def _walk(
