@@ -122,6 +122,14 @@ def test_a_failing_check_comes_before_the_passing_ones_with_its_rows_and_sql():
         assert told in page
 
 
+def test_a_check_that_blocks_comes_before_one_that_is_only_shown():
+    checks = records.blocked_run().audit.checks
+    verdict = Verdict(subject="audit", tenant=records.DEFAULT, checks=checks[::-1])
+    run = msgspec.structs.replace(records.blocked_run(), audit=verdict)
+    audit = render_card(records.record(run)).partition("<h2>Audit")[2]
+    assert audit.index("unknown_type_share") < audit.index("freshness") < audit.index("volume")
+
+
 def test_a_long_sample_is_cut_and_says_so():
     rows = tuple({"line": n, "original": "x" * 5_000} for n in range(33))
     check = Check(name="rejected", passed=False, sample=rows)

@@ -62,6 +62,13 @@ def test_outcomes_are_told_without_colour():
     assert "380 ms" in text
 
 
+def test_a_note_has_room_beside_the_figures():
+    record = records.record(records.tenant_run(TenantId("north")), records.tenant_run())
+    text = shown(stage_table(record))
+    assert "…" not in text
+    assert len(text.splitlines()) == 2 + 4 + 2 * 7
+
+
 def test_tenants_are_named_only_where_there_are_several():
     assert "default" not in shown(stage_table(records.record()))
     two = records.record(records.tenant_run(TenantId("north")), records.tenant_run())
