@@ -73,14 +73,12 @@ def simulate(
     """Simulate about ``events`` events, evenly over the tenants and the days from ``start`` on.
 
     Writes ``out/events-<first day>.parquet`` (a new file each four million rows or so) and
-    ``out/items.parquet``. ``start`` is in UTC if it is naive, and only its day counts.
-    ``items`` and ``visitors`` are counts for each tenant, and follow from the events a day
-    where not given. Tenants have shops and visitors of their own, and on purpose the same words
-    for them: the same item, visitor and event ids mean different things.
-
-    ``duplicates`` is the share of events that arrive twice, with the same event id;
-    ``disorder`` the share that arrives late. ``on_progress`` is called with (parts done, all
-    parts). Raises ``UsageError`` for counts and shares out of range.
+    ``out/items.parquet``. Of ``start``, in UTC if naive, only the day counts. ``items`` and
+    ``visitors`` are for each tenant, and follow from the events a day where not given. Tenants
+    have shops of their own in which, on purpose, the same ids mean different things.
+    ``duplicates`` is the share of events that arrive twice, ``disorder`` of those that arrive
+    late. ``on_progress`` is called with (parts done, all parts). Raises ``UsageError`` for
+    counts and shares out of range.
     """
     began = time.perf_counter()
     _check_counts(
