@@ -23,13 +23,13 @@ from wherry.learn.sessions import Sessions
 from wherry.learn.split import DAY_MS
 
 _DEFAULTS: Params = {
-    "neighbours": 1000,
-    "sample": 5000,
+    "neighbours": 500,
+    "sample": 1000,
     "decay": 1.0,
     "spread": 0.5,
     "match_idf": 2.0,
     "item_idf": 1.0,
-    "half_life": 60.0,
+    "half_life": 90.0,
     "repeat": 2.0,
 }
 
@@ -58,30 +58,27 @@ class SessionKNN:
     name: ClassVar[str] = "knn"
     grid: ClassVar[tuple[Params, ...]] = (
         _DEFAULTS,
-        _but(half_life=7.0),
-        _but(half_life=20.0),
-        _but(half_life=0.0),
-        _but(spread=1.0),
+        _but(half_life=30.0),
+        _but(half_life=250.0),
         _but(spread=0.25),
+        _but(spread=1.0),
         _but(decay=0.5),
         _but(decay=2.0),
-        _but(neighbours=200),
         _but(match_idf=1.0),
-        _but(item_idf=0.0),
-        _but(repeat=1.0),
-        _but(repeat=0.0),
+        _but(item_idf=0.5),
+        _but(decay=0.7, spread=1.0, half_life=250.0),
     )
 
     def __init__(
         self,
         *,
-        neighbours: int = 1000,
-        sample: int = 5000,
+        neighbours: int = 500,
+        sample: int = 1000,
         decay: float = 1.0,
         spread: float = 0.5,
         match_idf: float = 2.0,
         item_idf: float = 1.0,
-        half_life: float = 60.0,
+        half_life: float = 90.0,
         repeat: float = 2.0,
     ) -> None:
         if neighbours < 1 or sample < 1:
