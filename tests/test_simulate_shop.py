@@ -159,3 +159,17 @@ def test_a_request_out_of_range_names_the_value(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         small(tmp_path, **changes)
+
+
+def test_no_two_days_and_no_two_tenants_are_alike(tmp_path: Path) -> None:
+    table = rows(small(tmp_path, days=14, tenants=(TenantId("a"), TenantId("b"))))
+    times = table["occurred_at"].to_numpy().astype("datetime64[D]")
+    for tenant in ("a", "b"):
+        mine = table["tenant"].to_numpy() == tenant
+        weeks = [
+            table.filter(mine & (times == np.datetime64(day)))["item_id"].to_pylist()
+            for day in ("2026-03-03", "2026-03-10")
+        ]
+        assert weeks[0] != weeks[1]
+    parts = [table.filter(table["tenant"].to_numpy() == tenant) for tenant in ("a", "b")]
+    assert parts[0]["item_id"].to_pylist() != parts[1]["item_id"].to_pylist()

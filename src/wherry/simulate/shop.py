@@ -76,9 +76,8 @@ def simulate(
     ``out/items.parquet``. Of ``start``, in UTC if naive, only the day counts. ``items`` and
     ``visitors`` are for each tenant, and follow from the events a day where not given. Tenants
     have shops of their own in which, on purpose, the same ids mean different things.
-    ``duplicates`` is the share of events that arrive twice, ``disorder`` of those that arrive
-    late. ``on_progress`` is called with (parts done, all parts). Raises ``UsageError`` for
-    counts and shares out of range.
+    Of the events, the shares ``duplicates`` arrive twice and ``disorder`` late. ``on_progress``
+    gets (parts done, all parts). Raises ``UsageError`` for counts and shares out of range.
     """
     began = time.perf_counter()
     _check_counts(
@@ -104,12 +103,11 @@ def simulate(
         )
         for tenant in tenants
     ]
-    catalogue = _write_catalogue(out, shops)
     work = [(shop, part) for part in parts for shop in shops]
     files, written = _write_events(out, work, threads, on_progress)
     return Simulated(
         files=files,
-        catalogue=catalogue,
+        catalogue=_write_catalogue(out, shops),
         events=written,
         sessions=sum(part.sessions for _, part in work),
         items=items * len(shops),
@@ -191,7 +189,6 @@ def _parts(first: date, days: int, sessions: float, shape: ShopShape) -> Iterato
 
 
 def _write_catalogue(out: Path, shops: Iterable[Shop]) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
     path = out / "items.parquet"
     table = pa.concat_tables([shop.catalogue.table(shop.tenant) for shop in shops])
     pq.write_table(table, path, compression="zstd")
@@ -202,6 +199,7 @@ def _write_events(
     out: Path, work: list[tuple[Shop, Part]], threads: int, on_progress: Progress | None
 ) -> tuple[tuple[Path, ...], int]:
     """Simulate the parts on threads and write them in order; returns the files and the rows."""
+    out.mkdir(parents=True, exist_ok=True)
     with EventFiles(out) as files:
         for done, ((_, part), table) in enumerate(_simulated(work, threads), start=1):
             files.write(part.day, table)
