@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,31 +19,41 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A table of ``wherry.toml``; a key that it does not know is an error, not ignored."""
 
 
-class Field(Table):
+class Field(Table, frozen=True):
     """How one field of the envelope is made from a row of the file: by exactly one of these.
 
     ``column`` takes a column as it is, ``sql`` computes it by a DuckDB expression over the
-    file's columns, ``value`` is the same for every row. ``values`` then renames what came
-    out (``{transaction = "purchase"}``); ``unit`` (``s``, ``ms``, ``us``) says what a number
-    that stands for a time counts.
+    file's columns (in a text file every column is text), ``value`` is the same for every row.
+    ``values`` then renames what came out (``{transaction = "purchase"}``). ``unit`` (``s``,
+    ``ms``, ``us``, ``ns``) says what a number that stands for a time counts, ``format`` how a
+    time is written that is not ISO 8601 (``"%m/%d/%Y %H:%M"``). A file may lack the column
+    when ``optional``: the field is then ``value``, or empty.
     """
 
     column: str | None = None
     sql: str | None = None
     value: str | None = None
     values: dict[str, str] = {}
-    unit: str | None = None
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    format: str | None = None
+    optional: bool = False
 
 
-class Mapping(Table):
+class Mapping(Table, frozen=True):
     """A column mapping under ``[imports.NAME]``: how the rows of a shop's file become events.
 
-    A plain string stands for a column. ``event_type``, ``occurred_at`` and ``visitor_id``
-    (or ``session_id``) are required. With ``kind = "items"`` the file is a catalogue, whose
-    fields are ``item_id``, ``name``, ``category``, ``price``, ``available``.
+    A plain string stands for a column; names match whatever their case. ``event_type``,
+    ``occurred_at`` and ``visitor_id`` (or ``session_id``) are required. One item stands in
+    ``item_id``, ``price``, ``quantity``; several in ``items``, a list of objects with ``id``,
+    ``price``, ``quantity``. ``properties`` and ``attributes`` take an object, or a list of
+    columns that make one. Where rows also tell of their item, ``name``, ``category``,
+    ``available`` and ``attributes`` add it to the catalogue. With ``kind = "items"`` the file
+    is a catalogue, and ``item_id`` alone is required; ``attributes`` are then by default all
+    the columns that nothing else takes. ``aliases`` lists other names that a column may go by.
     """
 
-    kind: str = "events"
+    kind: Literal["events", "items"] = "events"
+    aliases: dict[str, tuple[str, ...]] = {}
     tenant: str | Field | None = None
     event_id: str | Field | None = None
     event_type: str | Field | None = None
@@ -54,15 +64,16 @@ class Mapping(Table):
     item_id: str | Field | None = None
     price: str | Field | None = None
     quantity: str | Field | None = None
+    items: str | Field | None = None
     query: str | Field | None = None
-    properties: str | Field | None = None
+    properties: str | Field | tuple[str, ...] | None = None
     name: str | Field | None = None
     category: str | Field | None = None
     available: str | Field | None = None
-    attributes: str | Field | None = None
+    attributes: str | Field | tuple[str, ...] | None = None
 
 
-class Source(Table):
+class Source(Table, frozen=True):
     """A file that every ``wherry run`` looks at: ``[[sources]]``.
 
     ``import`` names a preset or a mapping of one's own; ``path`` may hold ``*`` and is
@@ -73,7 +84,7 @@ class Source(Table):
     path: str
 
 
-class LakeSettings(Table):
+class LakeSettings(Table, frozen=True):
     """``[lake]``: ``memory_limit`` such as ``"8GB"`` (empty: 80% of the memory), ``threads``
     (0: all cores)."""
 
@@ -81,20 +92,20 @@ class LakeSettings(Table):
     threads: Whole = 0
 
 
-class Sessions(Table):
+class Sessions(Table, frozen=True):
     """``[sessions]``: ``gap_minutes`` of idleness end a session that has no id of its own."""
 
     gap_minutes: Positive = 30.0
 
 
-class Transform(Table):
+class Transform(Table, frozen=True):
     """``[transform]``: ``exclude_loads`` lists loads that staging leaves out, as if they had
     never come: the remedy for a bad file, since the log itself is never rewritten."""
 
     exclude_loads: tuple[int, ...] = ()
 
 
-class Audit(Table):
+class Audit(Table, frozen=True):
     """``[audit]``: the bounds on the data. A bound of -1 switches its check off.
 
     ``min_events``: fewer events than this block. ``max_rejected_share``: of all rows
@@ -122,7 +133,7 @@ class Audit(Table):
     max_gap_hours: float = 24.0
 
 
-class Learn(Table):
+class Learn(Table, frozen=True):
     """``[learn]``: which candidates are fitted, and on which windows they are judged.
 
     The newest ``test_share`` of sessions are the test window, and the same share of
@@ -145,7 +156,7 @@ class Learn(Table):
     params: dict[str, Params] = {}
 
 
-class Behave(Table):
+class Behave(Table, frozen=True):
     """``[behave]``: the bounds that a winner must keep before it is released.
 
     ``baseline``: the candidate whose interval must be beaten. ``margin``: how much worse than
@@ -164,7 +175,7 @@ class Behave(Table):
     hide_purchased: bool = False
 
 
-class Registry(Table):
+class Registry(Table, frozen=True):
     """``[registry]``: the ``name`` of the registered model, and the MLflow ``tracking_uri``
     (empty: SQLite in ``.wherry/``)."""
 
@@ -172,7 +183,7 @@ class Registry(Table):
     tracking_uri: str = ""
 
 
-class Serve(Table):
+class Serve(Table, frozen=True):
     """``[serve]``: where the server listens, ``k`` items unless a request says otherwise,
     ``max_k`` at most, and how often it looks for a new champion."""
 
@@ -184,7 +195,7 @@ class Serve(Table):
     refresh_seconds: Positive = 1.0
 
 
-class Settings(Table):
+class Settings(Table, frozen=True):
     """All of ``wherry.toml``. ``shop`` names the project."""
 
     shop: str = "shop"

@@ -65,7 +65,17 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     tenants: tuple[TenantRun, ...]
 
     @property
+    def outcomes(self) -> frozenset[Outcome]:
+        """How the stages ended, those of all tenants together."""
+        own = (stage for tenant in self.tenants for stage in tenant.stages)
+        return frozenset(stage.outcome for stage in (*self.stages, *own))
+
+    @property
     def passed(self) -> bool:
         """Whether no stage of any tenant was blocked or failed."""
-        stages = [*self.stages, *(stage for tenant in self.tenants for stage in tenant.stages)]
-        return not any(s.outcome in (Outcome.BLOCKED, Outcome.FAILED) for s in stages)
+        return not self.outcomes & {Outcome.BLOCKED, Outcome.FAILED}
+
+    @property
+    def found_nothing_new(self) -> bool:
+        """Whether there was nothing to do."""
+        return self.outcomes <= {Outcome.NOTHING_NEW, Outcome.SKIPPED}

@@ -1,0 +1,44 @@
+"""The subject of the behavioural tests: what would be released, and what it is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherry.config import Behave
+from wherry.domain import TenantId
+from wherry.learn.answer import Answerer
+from wherry.learn.instances import Instances
+from wherry.learn.metrics import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a check looks at.
+
+    ``answerer`` is what would be released, fitted on all sessions. ``winner``, ``baseline``
+    and ``champion`` are the answers of the recipes to the same ``instances`` of the test
+    window, each fitted on the sessions before it; ``champion`` is None before the first
+    release. ``counts`` (n_items,) are events in training, ``rules`` the bounds.
+    """
+
+    tenant: TenantId
+    answerer: Answerer
+    instances: Instances
+    counts: NDArray[np.int64]
+    winner: Evaluation
+    baseline: Evaluation | None
+    champion: Evaluation | None
+    metric: str
+    seed: int
+    rules: Behave
+
+    def prefixes(self, at_most: int) -> list[tuple[str, ...]]:
+        """Some sessions of the test window, as items' ids: a seeded sample."""
+        rng = np.random.default_rng(self.seed)
+        n = min(at_most, len(self.instances))
+        chosen = np.sort(rng.choice(len(self.instances), n, replace=False))
+        ids = self.answerer.vocabulary.ids
+        return [tuple(ids[code] for code in self.instances.prefix(int(i))) for i in chosen]

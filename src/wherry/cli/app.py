@@ -1,0 +1,199 @@
+"""The commands and their options. What a command needs is imported when it runs, so that
+``--help`` comes up at once."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wherry import __version__
+from wherry.cli.output import Output
+
+app = typer.Typer(
+    name="wherry",
+    help="From raw shop events to live, tested recommendations, on one machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 done, 1 a verdict failed, 2 wrong use, 3 something broke.",
+)
+
+ProjectOption = Annotated[
+    Path, typer.Option("--project", "-C", help="The project's folder, or one inside it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document.")]
+TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant, where there are several.")]
+WaitOption = Annotated[
+    float, typer.Option("--wait", min=0, help="Seconds to queue behind another writer.")
+]
+
+_HERE = Path()
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wherry {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder of the new project.")] = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Make a new project."""
+    from wherry.cli import commands
+
+    commands.init(folder, Output(as_json=json))
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="A preset, or a mapping of wherry.toml.")],
+    files: Annotated[list[str], typer.Argument(help="Files, or patterns with *.")],
+    tenant: TenantOption = "default",
+    wait: WaitOption = 0.0,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Import files of events, or of a catalogue, into the log."""
+    from wherry.cli import commands
+
+    commands.import_files(project, source, files, tenant, wait, Output(as_json=json))
+
+
+@app.command()
+def run(
+    start: Annotated[str, typer.Option("--from", help="Do this stage and the later ones.")] = "",
+    only: Annotated[str, typer.Option("--only", help="Do this stage alone.")] = "",
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Rebuild every derived table from the log.")
+    ] = False,
+    wait: WaitOption = 0.0,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Load, transform, audit, publish, learn, behave, release: whatever is new."""
+    from wherry.cli import commands
+
+    code = commands.run(project, start, only, full_refresh, wait, Output(as_json=json))
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Answer recommendations over HTTP."""
+    from wherry.cli import commands
+
+    commands.serve(project, host, port, Output(as_json=json))
+
+
+@app.command()
+def recommend(
+    items: Annotated[list[str] | None, typer.Argument(help="A session, the latest last.")] = None,
+    k: Annotated[int | None, typer.Option("-k", help="How many items.")] = None,
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Recommend the next items of a session."""
+    from wherry.cli import commands
+
+    commands.recommend(project, items or [], k, tenant, Output(as_json=json))
+
+
+@app.command()
+def status(project: ProjectOption = _HERE, json: JsonOption = False) -> None:
+    """Say where the project stands."""
+    from wherry.cli import commands
+
+    commands.status(project, Output(as_json=json))
+
+
+@app.command()
+def releases(
+    tenant: TenantOption = "default", project: ProjectOption = _HERE, json: JsonOption = False
+) -> None:
+    """List the releases, the newest first."""
+    from wherry.cli import commands
+
+    commands.releases(project, tenant, Output(as_json=json))
+
+
+@app.command()
+def rollback(
+    to: Annotated[int | None, typer.Option("--to", help="The version to go back to.")] = None,
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Make an earlier release the champion again; a running server follows."""
+    from wherry.cli import commands
+
+    commands.rollback(project, to, tenant, Output(as_json=json))
+
+
+@app.command()
+def card(
+    run_id: Annotated[str, typer.Argument(help="A run; by default the newest.")] = "",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Say where the card of a run lies: one HTML page."""
+    from wherry.cli import commands
+
+    commands.card(project, run_id, Output(as_json=json))
+
+
+@app.command()
+def simulate(
+    folder: Annotated[Path, typer.Argument(help="Where the Parquet files go.")],
+    events: Annotated[int, typer.Option(min=1, help="About how many events.")] = 1_000_000,
+    days: Annotated[int, typer.Option(min=1, help="Over how many days.")] = 90,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The first day, UTC.")
+    ] = datetime(2026, 1, 1),
+    tenants: Annotated[str, typer.Option(help="Names of tenants, with commas.")] = "default",
+    sessions: Annotated[bool, typer.Option("--sessions", help="Give sessions an id.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same shop.")] = 1,
+    json: JsonOption = False,
+) -> None:
+    """Make a click stream of a shop that does not exist, with the shape of a real one."""
+    from wherry.cli import commands
+
+    commands.simulate(
+        folder, events, days, start, tenants.split(","), sessions, seed, Output(as_json=json)
+    )
+
+
+@app.command()
+def demo(
+    shop: Annotated[
+        str, typer.Option(help="journey: a year of groceries; clicks: a simulated click stream.")
+    ] = "journey",
+    folder: Annotated[Path, typer.Option(help="The shop's folder; made anew.")] = Path("demo-shop"),
+    json: JsonOption = False,
+) -> None:
+    """Show the whole loop on a ready-made shop, down to an answer over HTTP."""
+    from wherry.cli.demo import run_demo
+
+    raise typer.Exit(run_demo(shop, folder, Output(as_json=json)))

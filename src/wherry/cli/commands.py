@@ -1,0 +1,241 @@
+"""What the commands do: each one call of the project, and its answer in two forms."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from wherry.cli.output import Output
+from wherry.collect import Loaded
+from wherry.domain import Outcome, RunRecord, tenant_id
+from wherry.errors import VerdictFailed, WherryError
+from wherry.project import Project, ProjectStatus
+from wherry.report import (
+    leaderboard_table,
+    releases_table,
+    run_summary,
+    stage_table,
+    verdict_table,
+)
+from wherry.serve import Recommendation
+from wherry.simulate import simulate as simulate_shop
+
+
+def init(folder: Path, output: Output) -> None:
+    """Make a project and say what to do next."""
+    project = Project.create(folder)
+    output.answer(
+        {"folder": str(project.home.root), "settings": str(project.home.settings)},
+        f"Made a project in {project.home.root}.",
+        Text("Next: wherry import PRESET FILE, then wherry run."),
+    )
+
+
+def import_files(
+    folder: Path, source: str, patterns: list[str], tenant: str, wait: float, output: Output
+) -> None:
+    """Import files and count what came of them."""
+    project = Project.open(folder)
+    with output.progress() as report:
+        loads = [
+            load
+            for pattern in patterns
+            for load in project.import_files(
+                source, pattern, tenant=tenant, wait_seconds=wait, report=report
+            )
+        ]
+    output.answer(loads, loads_table(loads))
+
+
+def loads_table(loads: list[Loaded]) -> Table:
+    """What was taken, known already and rejected, a line a file."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("file", overflow="fold")
+    for name in ("taken", "known", "rejected", "seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for load in loads:
+        table.add_row(
+            load.source + (" (loaded before)" if load.is_skipped else ""),
+            f"{load.taken:,}",
+            f"{load.known:,}",
+            f"{load.rejected:,}",
+            f"{load.seconds:.1f}",
+        )
+    return table
+
+
+def run(
+    folder: Path, start: str, only: str, full_refresh: bool, wait: float, output: Output
+) -> int:
+    """Run the project; the exit code says how it ended."""
+    project = Project.open(folder)
+    with output.progress() as report:
+        record = project.run(
+            start=start, only=only, full_refresh=full_refresh, wait_seconds=wait, report=report
+        )
+    output.answer(record, *run_report(project, record))
+    return exit_code(record)
+
+
+def exit_code(record: RunRecord) -> int:
+    """3 where something broke, else 1 where a verdict failed, else 0."""
+    if Outcome.FAILED in record.outcomes:
+        return WherryError.exit_code
+    return VerdictFailed.exit_code if Outcome.BLOCKED in record.outcomes else 0
+
+
+def run_report(project: Project, record: RunRecord) -> list[Any]:
+    """A run for the terminal: how it ended, stages, what failed, the leaderboard, the card."""
+    champions = (project.champion(tenant.tenant) for tenant in record.tenants)
+    parts: list[Any] = [
+        run_summary(record, champion=tuple(c for c in champions if c is not None)),
+        "",
+        stage_table(record),
+    ]
+    for tenant in record.tenants:
+        for verdict in (tenant.audit, tenant.behave):
+            if verdict is not None and not verdict.passed:
+                parts += ["", verdict_table(verdict)]
+        if tenant.candidates:
+            parts += ["", leaderboard_table(tenant.candidates, tenant.winner)]
+    if not record.found_nothing_new:
+        parts += ["", Text(f"Card: {project.card(record.run_id)}", overflow="fold")]
+    return parts
+
+
+def serve(folder: Path, host: str | None, port: int | None, output: Output) -> None:
+    """Serve until a signal ends it; the address is told once requests are taken."""
+
+    def announce(address: str) -> None:
+        output.answer({"address": address}, f"Answering on {address}  (try {address}/docs)")
+
+    Project.open(folder).serve(host=host, port=port, on_ready=announce)
+
+
+def recommend(
+    folder: Path, items: list[str], k: int | None, tenant: str, output: Output
+) -> None:
+    """Recommend for a session given on the command line."""
+    answer = Project.open(folder).recommend(items, k=k, tenant=tenant)
+    output.answer(answer, answer_table(answer))
+
+
+def answer_table(answer: Recommendation) -> Table:
+    """Recommended items with their names and scores."""
+    fallback = f", filled up with what is {answer.fallback.replace('_', ' ')}"
+    table = Table(
+        box=None,
+        pad_edge=False,
+        header_style="dim",
+        title=f"{answer.model}{fallback if answer.fallback else ''}",
+        title_justify="left",
+    )
+    table.add_column("", justify="right", style="dim")
+    table.add_column("item", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    table.add_column("score", justify="right")
+    for place, each in enumerate(answer.items, start=1):
+        table.add_row(str(place), Text(each.item), Text(each.name or ""), f"{each.score:.4g}")
+    return table
+
+
+def status(folder: Path, output: Output) -> None:
+    """Show where the project stands."""
+    state = Project.open(folder).status()
+    output.answer(state, *status_text(state))
+
+
+def status_text(state: ProjectStatus) -> list[Any]:
+    """A project's state for the terminal."""
+    parts: list[Any] = [Text(f"{state.shop}  {state.folder}", style="bold")]
+    if state.holder is not None:
+        parts.append(f"'{state.holder.command}' is at work, process {state.holder.pid}.")
+    if state.intake is None:
+        return [*parts, "Nothing has been imported yet: wherry import"]
+    intake = state.intake
+    parts.append(
+        f"{intake.loads:,} loads: {intake.taken:,} rows taken, {intake.known:,} known already, "
+        f"{intake.rejected:,} rejected"
+    )
+    parts += [
+        Text(f"  {each.rows:,} × {each.reason} (first: {each.source}, line {each.line})")
+        for each in intake.reasons
+    ]
+    for tenant in state.tenants:
+        champion = tenant.champion
+        answers = f"{champion.name}@{champion.version} ({champion.model})" if champion else "nothing"
+        volumes = tenant.volumes
+        parts += [
+            "",
+            Text(f"{tenant.tenant}: snapshot {tenant.published.snapshot}, {answers} answers"),
+            f"  {volumes.events:,} events in {volumes.sessions:,} sessions, "
+            f"{volumes.first_event:%Y-%m-%d} to {volumes.last_event:%Y-%m-%d %H:%M}",
+        ]
+        parts += [
+            f"  {day.day:%a %d %b}  {day.events:>10,} events  {day.sessions:>9,} sessions"
+            f"  {day.transactions:>7,} transactions"
+            for day in volumes.days
+        ]
+    if state.last_run is not None:
+        parts += ["", run_summary(state.last_run)]
+    return parts
+
+
+def releases(folder: Path, tenant: str, output: Output) -> None:
+    """List a tenant's releases."""
+    project = Project.open(folder)
+    found, champion = project.releases(tenant), project.champion(tenant)
+    version = champion.version if champion else None
+    output.answer(
+        {"champion": version, "releases": found},
+        releases_table(found, champion=version) if found else "Nothing has been released yet.",
+    )
+
+
+def rollback(folder: Path, to: int | None, tenant: str, output: Output) -> None:
+    """Go back to an earlier release."""
+    release = Project.open(folder).rollback(tenant, to=to)
+    output.answer(release, f"{release.name}@{release.version} ({release.model}) answers now.")
+
+
+def card(folder: Path, run_id: str, output: Output) -> None:
+    """Say where a card is."""
+    path = Project.open(folder).card(run_id)
+    output.answer({"card": str(path)}, Text(str(path), overflow="ignore", no_wrap=True))
+
+
+def simulate(
+    folder: Path,
+    events: int,
+    days: int,
+    start: datetime,
+    tenants: list[str],
+    sessions: bool,
+    seed: int,
+    output: Output,
+) -> None:
+    """Make a click stream and its catalogue."""
+    with output.progress() as report:
+        made = simulate_shop(
+            folder,
+            events=events,
+            seed=seed,
+            start=start,
+            days=days,
+            tenants=tuple(tenant_id(tenant) for tenant in tenants),
+            sessions_given=sessions,
+            on_progress=lambda done, of: report(f"{done:,} of {of:,}"),
+        )
+    output.answer(
+        msgspec.to_builtins(made, enc_hook=str),
+        f"{made.events:,} events in {made.sessions:,} sessions, {made.seconds:.1f} s",
+        *(Text(str(path)) for path in made.files),
+    )
+
+
+__all__ = ["answer_table", "exit_code", "loads_table", "run_report"]

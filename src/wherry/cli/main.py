@@ -1,0 +1,45 @@
+"""The edge of the program: what a command raises becomes a message and an exit code.
+
+=== ==========================================================
+0   done
+1   a verdict failed: nothing was released
+2   wrong use: an option, a file, a setting
+3   something broke
+130 interrupted from the keyboard
+=== ==========================================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+
+from wherry.cli.app import app
+from wherry.cli.output import report_error
+from wherry.errors import WherryError
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command that ``sys.argv`` names, and exit with its code."""
+    as_json = "--json" in sys.argv
+    try:
+        app()
+    except WherryError as error:
+        report_error(str(error), type(error).__name__, as_json=as_json)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        report_error("Interrupted. What was done is kept; run again to go on.", "Interrupted")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has gone; there is nobody left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(WherryError.exit_code)
+    except Exception as error:  # noqa: BLE001  the edge: it is reported, and the code says so
+        if os.environ.get("WHERRY_DEBUG"):
+            traceback.print_exc()
+        words = f"{type(error).__name__}: {error}\nFor the whole story set WHERRY_DEBUG=1."
+        report_error(words, type(error).__name__, as_json=as_json)
+        sys.exit(WherryError.exit_code)

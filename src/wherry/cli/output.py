@@ -1,0 +1,78 @@
+"""The output: text for people or one JSON document for programs, behind one object.
+
+Answers go to standard output, progress and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_QUIET_SECONDS = 0.3
+
+
+class Output:
+    """Where a command puts its answer. ``as_json`` chooses between the two forms."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def answer(self, document: Any, *text: RenderableType) -> None:
+        """Give the answer: the document as JSON, or the text."""
+        if self.as_json:
+            import msgspec
+
+            content = msgspec.json.format(msgspec.json.encode(document), indent=2)
+            sys.stdout.write(content.decode() + "\n")
+            sys.stdout.flush()
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False)
+        for part in text:
+            console.print(part)
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str], None]]:
+        """Show what is being done: a moving line in a terminal, else a line for each step."""
+        if self.as_json or not sys.stderr.isatty():
+            yield (lambda words: None) if self.as_json else _Lines()
+            return
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False)
+        started = time.monotonic()
+        with console.status("starting") as status:
+
+            def show(words: str) -> None:
+                status.update(f"{words} [dim]({time.monotonic() - started:.0f} s in)[/dim]")
+
+            yield show
+
+
+class _Lines:
+    """Progress where there is no terminal: each step once, on a line of its own."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, words: str) -> None:
+        if words != self._last:
+            sys.stderr.write(words + "\n")
+            sys.stderr.flush()
+            self._last = words
+
+
+def report_error(message: str, kind: str, *, as_json: bool = False) -> None:
+    """Say on standard error what went wrong; as JSON also on standard output."""
+    if as_json:
+        sys.stdout.write(json.dumps({"error": {"kind": kind, "message": message}}) + "\n")
+        return
+    sys.stderr.write(f"wherry: {message}\n")

@@ -1,0 +1,109 @@
+"""Fitting one candidate: choose its parameters, fit it, judge it on the test window, keep it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from wherry.domain import Candidate, Params
+from wherry.errors import ModelError
+from wherry.learn.choice import Choice, choose
+from wherry.learn.dataset import load_dataset
+from wherry.learn.instances import Instances
+from wherry.learn.metrics import evaluate
+from wherry.learn.model import Model
+from wherry.learn.models import find_model, load_own_models
+from wherry.learn.plan import Entry, Plan, test_instances, write_candidate
+from wherry.learn.split import Split, split
+
+MODEL, EVALUATION = "model", "evaluation"
+"""The folders of a candidate: its arrays, and its answers to the test window."""
+
+_TIMED_ANSWERS = 200
+
+
+def fit_candidate(plan: Plan, name: str, folder: Path) -> Candidate:
+    """Make one candidate of a plan, in a folder of its own.
+
+    A model that fails is a candidate with an ``error``: it can't win, and the others go on.
+    """
+    entry = plan.entry(name)
+    try:
+        candidate = _fit(plan, entry, folder)
+    except (ModelError, ArithmeticError, ValueError, TypeError, IndexError, KeyError) as error:
+        candidate = Candidate(
+            name=entry.name,
+            model=entry.model,
+            params=entry.params or {},
+            seed=plan.seed,
+            metrics={},
+            error=f"{type(error).__name__}: {error}",
+        )
+    write_candidate(folder, candidate)
+    return candidate
+
+
+def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
+    own = load_own_models(Path(plan.own_models))
+    model_class = find_model(entry.model, own)
+    window = split(load_dataset(Path(plan.dataset)).sessions, test_fraction=plan.test_share)
+    choice = _choose(plan, entry, model_class, window)
+    started = time.perf_counter()
+    model = model_class(**choice.params).fit(window.train, seed=plan.seed)
+    fit_seconds = time.perf_counter() - started
+    instances = test_instances(window, max_sessions=plan.max_test_sessions, seed=plan.seed)
+    evaluation = evaluate(model, instances, popularity=window.train.item_counts())
+    model.save(folder / MODEL)
+    evaluation.save(folder / EVALUATION)
+    return Candidate(
+        name=entry.name,
+        model=entry.model,
+        params=model.params,
+        seed=plan.seed,
+        metrics=evaluation.summary(seed=plan.seed),
+        trials=choice.trials,
+        fit_seconds=fit_seconds,
+        answer_microseconds=_answer_time(model, instances),
+        size_bytes=sum(file.stat().st_size for file in (folder / MODEL).rglob("*")),
+        folder=str(folder),
+    )
+
+
+def _choose(plan: Plan, entry: Entry, model_class: type[Model], window: Split) -> Choice:
+    if entry.params is not None:
+        return Choice(entry.params, ())
+    return choose(
+        model_class,
+        split(window.train, test_fraction=plan.test_share),
+        seed=plan.seed,
+        max_sessions=plan.max_validation_sessions,
+        grid=grid_within(model_class, entry.settings),
+    )
+
+
+def grid_within(model_class: type[Model], settings: Params) -> list[Params]:
+    """A model's grid with some parameters fixed, each set once.
+
+    >>> from wherry.learn.popularity import Popularity
+    >>> len(grid_within(Popularity, {"half_life": 7.0}))
+    1
+    """
+    grid: list[Params] = []
+    for params in model_class.grid:
+        fixed = {**params, **settings}
+        if fixed not in grid:
+            grid.append(fixed)
+    return grid
+
+
+def _answer_time(model: Model, instances: Instances) -> float:
+    """The median time of one answer of 20 items, in microseconds."""
+    seconds = []
+    for i in np.linspace(0, len(instances) - 1, min(_TIMED_ANSWERS, len(instances)), dtype=int):
+        prefix, now = instances.prefix(int(i)), int(instances.times[i])
+        started = time.perf_counter()
+        model.recommend(prefix, 20, now=now)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds) * 1e6) if seconds else 0.0

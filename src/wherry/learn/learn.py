@@ -1,0 +1,82 @@
+"""Learning: run the flow over a plan, read the leaderboard, and make the winner ready to serve."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from wherry.domain import Candidate, Params
+from wherry.errors import ModelError
+from wherry.learn.dataset import Dataset
+from wherry.learn.model import Model
+from wherry.learn.models import Models, find_model
+from wherry.learn.plan import Plan, read_candidate
+
+LOG = "flow.log"
+
+_ENVIRONMENT = {
+    "METAFLOW_USER": "wherry",
+    "METAFLOW_DEFAULT_DATASTORE": "local",
+    "METAFLOW_DEFAULT_METADATA": "local",
+    # The folder of the script would shadow packages with modules of the same names.
+    "PYTHONSAFEPATH": "1",
+}
+
+
+def learn(
+    plan: Plan, folder: Path, *, metaflow_home: Path, workers: int, with_options: Iterable[str] = ()
+) -> tuple[Candidate, ...]:
+    """Fit the candidates of a plan as tasks of a Metaflow flow, ``workers`` at a time.
+
+    ``with_options`` are handed to Metaflow's ``--with`` (``kubernetes``, ``batch``).
+
+    Raises:
+        ModelError: If the flow itself breaks; its log lies in the folder.
+    """
+    plan.save(folder)
+    flow = Path(__file__).with_name("flow.py")
+    command = [sys.executable, str(flow), "--no-pylint", "--quiet", "run", "--folder", str(folder)]
+    command += ["--max-workers", str(workers or os.cpu_count() or 1)]
+    command += [word for option in with_options for word in ("--with", option)]
+    places = {"METAFLOW_DATASTORE_SYSROOT_LOCAL": metaflow_home, "METAFLOW_HOME": metaflow_home}
+    environment = {**os.environ, **_ENVIRONMENT, **{k: str(v) for k, v in places.items()}}
+    metaflow_home.mkdir(parents=True, exist_ok=True)
+    with (folder / LOG).open("wb") as log:
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode != 0:
+        tail = (folder / LOG).read_text(errors="replace").strip().splitlines()[-5:]
+        raise ModelError(
+            f"The training flow broke (exit code {done.returncode}). Its log is "
+            f"{folder / LOG} and ends with:\n" + "\n".join(tail)
+        )
+    return tuple(read_candidate(folder / entry.name) for entry in plan.entries)
+
+
+def best(candidates: Iterable[Candidate], metric: str) -> Candidate:
+    """The candidate with the highest figure, the first of equals.
+
+    Raises:
+        ModelError: If every candidate failed.
+    """
+    candidates = tuple(candidates)
+    able = [candidate for candidate in candidates if not candidate.error]
+    if not able:
+        faults = "; ".join(f"{each.name}: {each.error}" for each in candidates)
+        raise ModelError(f"No candidate could be fitted. {faults}")
+    return max(able, key=lambda candidate: candidate.metrics[metric].value)
+
+
+def refit(dataset: Dataset, model: str, params: Params, *, seed: int, own: Models) -> Model:
+    """Fit the winner's recipe on all sessions, the test window included, for release."""
+    return find_model(model, own)(**params).fit(dataset.sessions, seed=seed)

@@ -1,0 +1,85 @@
+"""The plan of a training flow: which candidates, on which training set, judged how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from wherry.domain import Candidate, Params
+from wherry.errors import ModelError
+from wherry.learn.instances import Instances
+from wherry.learn.split import Split
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate to be: ``params`` fixes its parameters, None has them chosen.
+
+    ``settings`` are the parameters that the shop has fixed; what is chosen keeps them.
+    """
+
+    name: str
+    model: str
+    params: Params | None = None
+    settings: Params = {}
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the tasks of a flow share, as the file ``plan.json``; folders are absolute paths."""
+
+    dataset: str
+    own_models: str
+    entries: tuple[Entry, ...]
+    test_share: float
+    max_test_sessions: int
+    max_validation_sessions: int
+    metric: str
+    seed: int
+
+    def save(self, folder: Path) -> None:
+        """Write ``plan.json`` into a folder, which is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "plan.json").write_bytes(msgspec.json.format(msgspec.json.encode(self)))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read ``plan.json`` back; ModelError where it can't be."""
+        path = folder / "plan.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise ModelError(f"{path} can't be read as a plan ({error}). Run again.") from error
+
+    def entry(self, name: str) -> Entry:
+        """The entry of a name."""
+        return next(entry for entry in self.entries if entry.name == name)
+
+
+def test_instances(window: Split, *, max_sessions: int, seed: int) -> Instances:
+    """The questions of a test window, the same for every candidate and for every run.
+
+    Of more than ``max_sessions`` sessions a seeded sample is asked about; the catalogue is
+    always ranked whole.
+    """
+    sessions = window.test
+    if len(sessions) > max_sessions:
+        rng = np.random.default_rng(seed)
+        sessions = sessions.take(rng.choice(len(sessions), max_sessions, replace=False))
+    return Instances.of(sessions, since=window.cut)
+
+
+def write_candidate(folder: Path, candidate: Candidate) -> None:
+    """Keep a candidate's line of the leaderboard beside its model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "candidate.json").write_bytes(msgspec.json.encode(candidate))
+
+
+def read_candidate(folder: Path) -> Candidate:
+    """Read a candidate back; ModelError where it can't be."""
+    path = folder / "candidate.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Candidate)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ModelError(f"{path} can't be read ({error}). Run again.") from error

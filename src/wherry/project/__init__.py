@@ -1,0 +1,11 @@
+"""The project: everything that Wherry does, behind one object.
+
+>>> from wherry.project import Project
+>>> project = Project.create(folder / "shop")
+>>> project.run().passed
+"""
+
+from wherry.project.home import Home, find_home
+from wherry.project.project import Project, ProjectStatus, TenantState
+
+__all__ = ["Home", "Project", "ProjectStatus", "TenantState", "find_home"]

@@ -1,0 +1,352 @@
+"""The façade: a project, opened by its folder, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from wherry.collect import Loaded, find_files, find_mapping, load_file
+from wherry.config import Settings, read_settings
+from wherry.domain import (
+    DEFAULT_TENANT,
+    STAGES,
+    ItemId,
+    Release,
+    RunRecord,
+    SessionId,
+    TenantId,
+    tenant_id,
+)
+from wherry.errors import ProjectError, RegistryError, UsageError, did_you_mean
+from wherry.lake import (
+    Holder,
+    Lake,
+    Published,
+    project_lock,
+    read_holder,
+    read_published,
+    recover,
+)
+from wherry.learn.answer import Query
+from wherry.learn.models import load_released_model
+from wherry.project.cards import write_run_card
+from wherry.project.home import Home, find_home
+from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
+from wherry.project.run import Reporter, Run
+from wherry.project.scaffold import scaffold
+from wherry.project.sessions import PublishedSessions, read_newest_sessions
+from wherry.registry import Registry
+from wherry.serve import (
+    Limits,
+    Recommendation,
+    Recommender,
+    create_app,
+    load_recommender,
+    serve,
+)
+from wherry.watch import Intake, Volumes, read_intake, read_volumes
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, UTC, without a zone: the way that all times are kept."""
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+
+
+def _say_nothing(words: str) -> None:
+    pass
+
+
+class TenantState(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one tenant stands: what is published, and what answers."""
+
+    tenant: TenantId
+    published: Published
+    volumes: Volumes
+    champion: Release | None
+
+
+class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a project stands; ``last_run`` is the newest run that left a record."""
+
+    shop: str
+    folder: str
+    holder: Holder | None
+    intake: Intake | None
+    tenants: tuple[TenantState, ...]
+    last_run: RunRecord | None
+
+
+class Project:
+    """A shop's project: one folder, one settings file, one lake, one registry."""
+
+    def __init__(self, home: Home, settings: Settings, *, clock: Clock = utc_now) -> None:
+        self.home = home
+        self.settings = settings
+        self._clock = clock
+
+    @classmethod
+    def open(cls, folder: Path | str = ".", *, clock: Clock = utc_now) -> Project:
+        """Open the project that a folder lies in.
+
+        Raises:
+            ProjectError: If there is none.
+            SettingsError: If its ``wherry.toml`` makes no sense.
+        """
+        home = find_home(Path(folder))
+        return cls(home, read_settings(home.settings), clock=clock)
+
+    @classmethod
+    def create(cls, folder: Path | str, *, shop: str = "", clock: Clock = utc_now) -> Project:
+        """Make a new project in a folder, and open it."""
+        home = scaffold(Path(folder), shop=shop)
+        return cls(home, read_settings(home.settings), clock=clock)
+
+    @property
+    def lake(self) -> Lake:
+        """The project's lake."""
+        settings = self.settings.lake
+        return Lake(self.home.lake, settings.memory_limit, settings.threads)
+
+    @property
+    def registry(self) -> Registry:
+        """The project's registry of releases."""
+        settings = self.settings.registry
+        return Registry(self.home.registry, settings.name, settings.tracking_uri)
+
+    @contextmanager
+    def _writing(self, command: str, wait_seconds: float, report: Reporter) -> Iterator[None]:
+        """Hold the project lock, and first put right what a killed run left behind."""
+        with project_lock(
+            self.home.lock,
+            command,
+            wait_seconds=wait_seconds,
+            on_wait=lambda holder: report(f"waiting for {holder}"),
+        ):
+            if recover(self.lake):
+                report("putting back what an interrupted run left half done")
+            yield
+
+    def import_files(
+        self,
+        source: str,
+        pattern: str,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        wait_seconds: float = 0.0,
+        report: Reporter = _say_nothing,
+    ) -> list[Loaded]:
+        """Import the files that a path or a pattern names, by a preset or a mapping's name."""
+        mapping = find_mapping(source, self.settings.imports)
+        files = find_files(pattern, Path.cwd())
+        with (
+            self._writing(f"wherry import {source}", wait_seconds, report),
+            self.lake.writer() as con,
+        ):
+            return [
+                load_file(
+                    con,
+                    path,
+                    mapping,
+                    now=self._clock(),
+                    default_tenant=tenant_id(tenant),
+                    on_progress=report,
+                )
+                for path in files
+            ]
+
+    def run(
+        self,
+        *,
+        start: str = "",
+        only: str = "",
+        full_refresh: bool = False,
+        wait_seconds: float = 0.0,
+        report: Reporter = _say_nothing,
+    ) -> RunRecord:
+        """Go from the loads to a release; ``start`` and ``only`` name stages to do again.
+
+        The record says what happened to each tenant; a run that found nothing new leaves no
+        record behind.
+        """
+        stages = _chosen_stages(start, only)
+        with self._writing("wherry run", wait_seconds, report):
+            now = self._clock()
+            run = Run(
+                home=self.home,
+                settings=self.settings,
+                lake=self.lake,
+                registry=self.registry,
+                run_id=new_run_id(now),
+                now=now,
+                report=report,
+                stages=stages,
+                forced=bool(start or only),
+                full_refresh=full_refresh,
+            )
+            record = run.run()
+            if not record.found_nothing_new:
+                self._keep(record)
+        return record
+
+    def _keep(self, record: RunRecord) -> None:
+        folder = self.home.run(record.run_id)
+        write_record(folder, record)
+        write_run_card(folder / CARD, record, self.home, self.settings, self.registry)
+
+    def status(self) -> ProjectStatus:
+        """Where the project stands now; reads only, and never waits for a writer."""
+        lake = self.lake
+        intake = None
+        if lake.exists():
+            with lake.reader() as con:
+                intake = read_intake(con)
+        folder = next(run_folders(self.home.runs), None)
+        return ProjectStatus(
+            shop=self.settings.shop,
+            folder=str(self.home.root),
+            holder=read_holder(self.home.lock),
+            intake=intake,
+            tenants=tuple(self._tenant_states()),
+            last_run=read_record(folder) if folder else None,
+        )
+
+    def _tenant_states(self) -> Iterator[TenantState]:
+        for tenant, published in sorted(read_published(self.home.published).items()):
+            with self.lake.reader(published.snapshot) as con:
+                volumes = read_volumes(con, tenant)
+            yield TenantState(
+                tenant=tenant,
+                published=published,
+                volumes=volumes,
+                champion=self.registry.champion(tenant),
+            )
+
+    def releases(self, tenant: str = DEFAULT_TENANT) -> list[Release]:
+        """A tenant's releases, the newest first."""
+        return [release for release, _ in self.registry.releases(tenant_id(tenant))]
+
+    def champion(self, tenant: str = DEFAULT_TENANT) -> Release | None:
+        """The release that answers for a tenant."""
+        return self.registry.champion(tenant_id(tenant))
+
+    def rollback(self, tenant: str = DEFAULT_TENANT, *, to: int | None = None) -> Release:
+        """Make an earlier release the champion; a running server follows by itself."""
+        with self._writing("wherry rollback", 0.0, _say_nothing):
+            return self.registry.rollback(tenant_id(tenant), to)
+
+    def recommender(self, tenant: str = DEFAULT_TENANT) -> Recommender:
+        """The champion of a tenant, ready to answer.
+
+        Raises:
+            RegistryError: If nothing has been released for it yet.
+        """
+        found = self.registry.champions().get(tenant_id(tenant))
+        if found is None:
+            raise RegistryError(f"Nothing has been released for {tenant!r} yet. Run: wherry run")
+        return self._load(*found)
+
+    def recommend(
+        self, items: Sequence[str], *, k: int | None = None, tenant: str = DEFAULT_TENANT
+    ) -> Recommendation:
+        """Answer for a session of items, as the server does."""
+        k = self.settings.serve.k if k is None else k
+        if not 1 <= k <= self.settings.serve.max_k:
+            raise UsageError(f"k is {k}; it must lie between 1 and {self.settings.serve.max_k}.")
+        return self.recommender(tenant).recommend(Query(session=tuple(items), k=k))
+
+    def newest_sessions(
+        self, *, at_most: int, tenant: str = DEFAULT_TENANT
+    ) -> list[tuple[ItemId, ...]]:
+        """The items of the newest sessions that have any, as published, the newest first."""
+        published = read_published(self.home.published).get(tenant_id(tenant))
+        if published is None:
+            return []
+        with self.lake.reader(published.snapshot) as con:
+            return read_newest_sessions(con, tenant_id(tenant), at_most)
+
+    def serve(
+        self,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        on_ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Answer over HTTP until told to stop; new champions are taken up as they come."""
+        settings = self.settings.serve
+        limits = Limits(
+            k=settings.k, max_k=settings.max_k, max_session_items=settings.max_session_items
+        )
+        app = create_app(
+            self._champions_source(),
+            self._load,
+            limits=limits,
+            sessions=PublishedSessions(self.lake, self.home.published),
+            refresh_seconds=settings.refresh_seconds,
+        )
+        serve(
+            app,
+            host=settings.host if host is None else host,
+            port=settings.port if port is None else port,
+            on_ready=on_ready,
+        )
+
+    def _load(self, release: Release, folder: Path) -> Recommender:
+        return load_recommender(folder, load_released_model, release=release)
+
+    def _champions_source(self) -> Callable[[], dict[TenantId, tuple[Release, Path] | None]]:
+        """Ask the registry for the champions, but only when it has changed."""
+        registry = self.registry
+        seen: tuple[int, ...] = (-1,)
+        known: dict[TenantId, tuple[Release, Path] | None] = {}
+
+        def source() -> dict[TenantId, tuple[Release, Path] | None]:
+            nonlocal seen, known
+            now = registry.fingerprint()
+            if not now or now != seen:
+                published = dict.fromkeys(read_published(self.home.published))
+                known = {**published, **registry.champions()}
+                seen = now
+            return known
+
+        return source
+
+    def card(self, run_id: str = "") -> Path:
+        """The card of a run, by default of the newest.
+
+        Raises:
+            ProjectError: If there is none.
+        """
+        folders = {folder.name: folder for folder in run_folders(self.home.runs)}
+        if not folders:
+            raise ProjectError("There is no run yet. Make one: wherry run")
+        if run_id and run_id not in folders:
+            raise ProjectError(f"There is no run {run_id!r}.{did_you_mean(run_id, folders)}")
+        folder = folders[run_id] if run_id else next(iter(folders.values()))
+        if not (folder / CARD).exists():
+            write_run_card(
+                folder / CARD, read_record(folder), self.home, self.settings, self.registry
+            )
+        return folder / CARD
+
+
+def _chosen_stages(start: str, only: str) -> tuple[str, ...]:
+    if start and only:
+        raise UsageError("--from and --only can't be combined; give one of them.")
+    for word in filter(None, (start, only)):
+        if word not in STAGES:
+            raise UsageError(
+                f"There is no stage {word!r}.{did_you_mean(word, STAGES)} "
+                f"The stages are {', '.join(STAGES)}."
+            )
+    if only:
+        return (only,)
+    return STAGES[STAGES.index(start) :] if start else STAGES
+
+
+__all__ = ["Project", "ProjectStatus", "SessionId", "TenantState", "utc_now"]

@@ -1,0 +1,159 @@
+"""One tenant's training: its folder, from the training set to the recommender to be released."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from wherry.behave import Subject
+from wherry.config import Settings
+from wherry.domain import Candidate, Release, TenantId
+from wherry.lake import Lake
+from wherry.learn.answer import Answerer
+from wherry.learn.catalogue import Catalogue
+from wherry.learn.dataset import Dataset, load_dataset, read_dataset
+from wherry.learn.fitting import EVALUATION
+from wherry.learn.learn import best, learn, refit
+from wherry.learn.metrics import Evaluation
+from wherry.learn.models import OWN_CODE, load_own_models, load_released_model
+from wherry.learn.plan import Entry, Plan, read_candidate, test_instances
+from wherry.learn.popularity import Popularity
+from wherry.learn.split import split
+from wherry.project.home import Home
+
+CHAMPION = "champion"
+"""The candidate that is the champion's recipe, fitted anew to be compared with."""
+
+_CATALOGUE = """
+SELECT item_id, name, category, price, available, attributes, in_catalogue
+FROM lake.marts.items WHERE tenant = ? ORDER BY item_id
+"""
+
+
+class Trained(msgspec.Struct, frozen=True, kw_only=True):
+    """What a training came to, as ``trained.json`` in its folder."""
+
+    snapshot: int
+    sessions: int
+    events: int
+    items: int
+    winner: str
+    candidates: tuple[Candidate, ...]
+
+
+class Training:
+    """A tenant's training in a folder: ``dataset/``, a folder a candidate, ``recommender/``."""
+
+    def __init__(self, folder: Path, home: Home, settings: Settings) -> None:
+        self.folder = folder
+        self._home = home
+        self._settings = settings
+
+    @property
+    def recommender(self) -> Path:
+        """The folder of what would be released."""
+        return self.folder / "recommender"
+
+    def read(self) -> Trained | None:
+        """What this training came to, or None if it never ended."""
+        try:
+            return msgspec.json.decode((self.folder / "trained.json").read_bytes(), type=Trained)
+        except FileNotFoundError:
+            return None
+
+    def train(self, lake: Lake, tenant: TenantId, snapshot: int, champion: Release | None) -> Trained:
+        """Fit and judge the candidates on a snapshot, and make the winner ready to serve."""
+        learn_settings = self._settings.learn
+        with lake.reader(snapshot) as con:
+            dataset = read_dataset(
+                con,
+                tenant,
+                history_days=learn_settings.history_days,
+                min_session_length=learn_settings.min_session_length,
+            )
+            facts = con.execute(_CATALOGUE, [tenant]).to_arrow_table()
+        dataset.save(self.folder / "dataset")
+        catalogue = Catalogue.from_table(dataset.vocabulary.ids, facts)
+        candidates = learn(
+            self._plan(champion),
+            self.folder,
+            metaflow_home=self._home.metaflow,
+            workers=learn_settings.workers,
+        )
+        winner = best([c for c in candidates if c.name != CHAMPION], learn_settings.metric)
+        self._answerer(dataset, catalogue, winner).save(self.recommender)
+        trained = Trained(
+            snapshot=snapshot,
+            sessions=len(dataset.sessions),
+            events=dataset.sessions.n_events,
+            items=len(dataset.vocabulary),
+            winner=winner.name,
+            candidates=candidates,
+        )
+        (self.folder / "trained.json").write_bytes(msgspec.json.encode(trained))
+        return trained
+
+    def _plan(self, champion: Release | None) -> Plan:
+        settings = self._settings.learn
+        names = list(dict.fromkeys([*settings.candidates, self._settings.behave.baseline]))
+        entries = [
+            Entry(name=name, model=name, settings=settings.params.get(name, {})) for name in names
+        ]
+        if champion is not None:
+            entries.append(Entry(name=CHAMPION, model=champion.model, params=champion.params))
+        return Plan(
+            dataset=str(self.folder / "dataset"),
+            own_models=str(self._home.models),
+            entries=tuple(entries),
+            test_share=settings.test_share,
+            max_test_sessions=settings.max_test_sessions,
+            max_validation_sessions=settings.max_validation_sessions,
+            metric=settings.metric,
+            seed=settings.seed,
+        )
+
+    def _answerer(self, dataset: Dataset, catalogue: Catalogue, winner: Candidate) -> Answerer:
+        own = load_own_models(self._home.models)
+        model = refit(dataset, winner.model, winner.params, seed=winner.seed, own=own)
+        if winner.model in own:
+            shutil.copytree(self._home.models, self.recommender / OWN_CODE, dirs_exist_ok=True)
+        popular = Popularity().fit(dataset.sessions, seed=winner.seed)
+        return Answerer(
+            model,
+            dataset.vocabulary,
+            catalogue,
+            popular.score(dataset.sessions.items[:1]),
+            hide_purchased=self._settings.behave.hide_purchased,
+        )
+
+    def subject(self, tenant: TenantId, trained: Trained) -> Subject:
+        """What the behavioural tests look at."""
+        settings = self._settings.learn
+        window = split(load_dataset(self.folder / "dataset").sessions, test_fraction=settings.test_share)
+        able = {candidate.name for candidate in trained.candidates if not candidate.error}
+        return Subject(
+            tenant=tenant,
+            answerer=Answerer.load(self.recommender, load_released_model),
+            instances=test_instances(
+                window, max_sessions=settings.max_test_sessions, seed=settings.seed
+            ),
+            counts=window.train.item_counts(),
+            winner=self._evaluation(trained.winner),
+            baseline=self._evaluation_if(self._settings.behave.baseline, able),
+            champion=self._evaluation_if(CHAMPION, able),
+            metric=settings.metric,
+            seed=settings.seed,
+            rules=self._settings.behave,
+        )
+
+    def _evaluation(self, name: str) -> Evaluation:
+        return Evaluation.load(self.folder / name / EVALUATION)
+
+    def _evaluation_if(self, name: str, able: set[str]) -> Evaluation | None:
+        return self._evaluation(name) if name in able else None
+
+    def candidate(self, name: str) -> Candidate:
+        """One candidate's line of the leaderboard."""
+        return read_candidate(self.folder / name)
