@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serve_shop import IDS, N, Nearby, answerer
 
+from serve_shop import IDS, N, Nearby, answerer
 from wherry.errors import ModelError, UsageError
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
 from wherry.learn.catalogue import Catalogue, Range

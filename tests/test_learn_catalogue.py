@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from serve_shop import IDS, N, items_table
 
+from serve_shop import IDS, N, items_table
 from wherry.errors import ModelError, UsageError
 from wherry.learn.catalogue import Catalogue, Filter, Range, word
 

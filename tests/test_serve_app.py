@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serve_shop import Client, answerer, release
 
+from serve_shop import Client, answerer, release
 from wherry.domain import ItemId, Release, SessionId, TenantId
 from wherry.serve import Limits, Query, Recommender, SessionItems, create_app
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from serve_shop import answerer, load, release, write_release
 
+from serve_shop import answerer, load, release, write_release
 from wherry.domain import Release, TenantId
 from wherry.errors import RegistryError
 from wherry.serve.champions import Champions

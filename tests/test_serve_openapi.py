@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import msgspec
-from serve_shop import answerer
 
+from serve_shop import answerer
 from wherry.serve import Query, Recommender
 from wherry.serve.app import create_app
 from wherry.serve.openapi import openapi
@@ -48,3 +48,12 @@ def test_every_parameter_that_is_described_is_taken() -> None:
     for each in described:
         assert re.fullmatch("[a-z_]+", each["name"])
         assert read_link(f"{each['name']}=5".encode()) != RecommendRequest()
+
+
+def test_every_operation_has_a_summary_and_answers() -> None:
+    for path, operations in DOCUMENT["paths"].items():
+        assert set(operations) <= {"get", "post"}, path
+        for operation in operations.values():
+            assert operation["summary"]
+            assert "200" in operation["responses"]
+    assert "503" in DOCUMENT["paths"]["/readyz"]["get"]["responses"]

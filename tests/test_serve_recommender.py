@@ -4,8 +4,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from serve_shop import Nearby, answerer, load, release, write_release
 
+from serve_shop import Nearby, answerer, load, release, write_release
 from wherry.errors import ModelError, UsageError
 from wherry.serve import Fallback, Query, Recommender, load_recommender
 

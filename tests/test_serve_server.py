@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from serve_shop import write_release
 
+from serve_shop import write_release
 from wherry.errors import UsageError, WherryError
 from wherry.serve import serve
 
@@ -116,13 +117,14 @@ def test_champions_are_swapped_under_load_and_no_request_is_dropped(running: Run
         thread.start()
     for version in (2, 1, 2):
         choose(running.folder, version)
-        wait_for(lists[0], f"recommender@{version}")
+        for seen in lists:
+            wait_for(seen, f"recommender@{version}")
     is_over.set()
     for thread in threads:
         thread.join()
     for seen in lists:
         assert set(seen) == {"recommender@1", "recommender@2"}
-        swaps = sum(one != other for one, other in zip(seen, seen[1:], strict=False))
+        swaps = sum(one != other for one, other in pairwise(seen))
         assert swaps == 3  # never back and forth: a swap holds for every request after it
     assert running.stop(signal.SIGTERM) == (0, "stopped")
 

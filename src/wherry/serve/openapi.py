@@ -9,15 +9,15 @@ import msgspec
 from wherry.serve.health import Health, Readiness
 from wherry.serve.problem import ErrorBody
 from wherry.serve.recommender import Recommendation
-from wherry.serve.request import PARAMETERS, RecommendRequest
+from wherry.serve.request import PARAMETERS, Parameter, RecommendRequest
 
 _PROBLEMS = {
-    "400": "The request doesn't fit; `field` says where.",
+    "400": 'The request does not fit; "field" says where.',
     "404": "There is no such tenant.",
     "413": "The body is too long.",
     "415": "The body isn't JSON.",
     "422": "The request asks for what can't be: too many items, an unknown attribute.",
-    "503": "The tenant has no release yet; `Retry-After` says when to ask again.",
+    "503": "The tenant has no release yet; Retry-After says when to ask again.",
 }
 
 
@@ -57,8 +57,11 @@ def openapi(version: str) -> dict[str, Any]:
                 },
             },
             "/healthz": _plain("Whether the process is up", health),
-            "/readyz": _plain("Whether a release answers, and which for each tenant", ready)
-            | {"503": _content("Nothing answers yet.", ready)},
+            "/readyz": _plain(
+                "Whether a release answers, and which for each tenant",
+                ready,
+                {"503": _content("Nothing answers yet.", ready)},
+            ),
             "/metrics": {
                 "get": {
                     "summary": "Counts and latencies, for Prometheus",
@@ -75,7 +78,7 @@ def openapi(version: str) -> dict[str, Any]:
     }
 
 
-def _parameter(each: Any) -> dict[str, Any]:
+def _parameter(each: Parameter) -> dict[str, Any]:
     return {
         "name": each.name,
         "in": "query",
@@ -89,5 +92,8 @@ def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _plain(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"get": {"summary": summary, "responses": {"200": _content(summary + ".", schema)}}}
+def _plain(
+    summary: str, schema: dict[str, Any], others: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    responses = {"200": _content(f"{summary}.", schema), **(others or {})}
+    return {"get": {"summary": summary, "responses": responses}}

@@ -18,7 +18,7 @@ ModelLoader = Callable[[Path], Model]
 """Reads the folder of a saved model."""
 
 
-class RecommendedItem(msgspec.Struct, frozen=True):
+class RecommendedItem(msgspec.Struct, frozen=True, gc=False):
     """One item, the model's score for it, and its name where the catalogue has one."""
 
     item: ItemId
@@ -26,7 +26,7 @@ class RecommendedItem(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
+class Recommendation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The items recommended, best first.
 
     The first ``from_model`` were ranked by the model; the others are popular now, ``fallback``
@@ -67,7 +67,7 @@ class Recommender:
         """
         answer = self.answerer.answer(query)
         ids, names = self.answerer.vocabulary.ids, self.answerer.catalogue.names
-        scores = np.round(answer.scores.astype(np.float64), 6).tolist()
+        scores = answer.scores.astype(np.float64).round(6).tolist()
         return Recommendation(
             items=[
                 RecommendedItem(ids[code], score, names[code])

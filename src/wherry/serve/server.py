@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import signal
 import socket
 import threading
@@ -86,6 +87,9 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
+            # What is loaded by now stays: the collector need not walk it between two answers.
+            gc.collect()
+            gc.freeze()
             self._on_started()
 
     @contextlib.contextmanager
