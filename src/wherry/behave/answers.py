@@ -66,7 +66,7 @@ def ignores_unknown_items(subject: Subject) -> Iterator[Check]:
         strange = (*prefix[:middle], _UNKNOWN, *prefix[middle:], _UNKNOWN)
         if not _same(subject, Query(session=prefix, k=K), Query(session=strange, k=K)):
             wrong.append({"session": " ".join(prefix)})
-    yield _none(wrong, "ignores unknown items", "An unknown item in the session changed the answer.")
+    yield _none(wrong, "ignores unknown items", "An unknown item changed the answer.")
 
 
 def repeats_itself(subject: Subject) -> Iterator[Check]:

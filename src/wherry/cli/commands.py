@@ -127,12 +127,13 @@ def recommend(
 
 def answer_table(answer: Recommendation) -> Table:
     """Recommended items with their names and scores."""
-    fallback = f", filled up with what is {answer.fallback.replace('_', ' ')}"
+    fallback = str(answer.fallback or "").replace("_", " ")
+    filled = f", filled up with what is {fallback}" if fallback else ""
     table = Table(
         box=None,
         pad_edge=False,
         header_style="dim",
-        title=f"{answer.model}{fallback if answer.fallback else ''}",
+        title=f"{answer.model}{filled}",
         title_justify="left",
     )
     table.add_column("", justify="right", style="dim")
@@ -168,7 +169,9 @@ def status_text(state: ProjectStatus) -> list[Any]:
     ]
     for tenant in state.tenants:
         champion = tenant.champion
-        answers = f"{champion.name}@{champion.version} ({champion.model})" if champion else "nothing"
+        answers = "nothing"
+        if champion is not None:
+            answers = f"{champion.name}@{champion.version} ({champion.model})"
         volumes = tenant.volumes
         parts += [
             "",

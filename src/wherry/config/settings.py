@@ -112,7 +112,8 @@ class Audit(Table, frozen=True):
     that came in. ``event_types``: the words that may stand as an event's type; empty allows
     any. ``max_unknown_type_share``: of events with another type. ``volume_low`` and
     ``volume_high``: the newest whole day's events over the median of the ``trailing_days``
-    before it. ``mean_session_length_low``/``_high``: events a session, per day, over the newest days.
+    before it. ``mean_session_length_low`` and ``_high``: events a session, per day, over the
+    newest days.
     ``max_age_hours``: of the newest event, against the clock (-1: off, which history wants).
     ``max_unknown_item_share``: of interactions with an item that the catalogue does not hold
     (checked once there is a catalogue). ``max_gap_hours``: the longest run of hours with no
@@ -160,8 +161,8 @@ class Behave(Table, frozen=True):
     """``[behave]``: the bounds that a winner must keep before it is released.
 
     ``baseline``: the candidate whose interval must be beaten. ``margin``: how much worse than
-    the champion, relatively, the whole may be, and ``slice_margin`` each slice. Slices of fewer than
-    ``min_slice_sessions`` are shown and don't block. ``min_coverage``: share of the catalogue
+    the champion, relatively, the whole may be, and ``slice_margin`` each slice. Slices of fewer
+    than ``min_slice_sessions`` are shown and don't block. ``min_coverage``: share of the catalogue
     shown in the test window's answers. ``max_answer_ms``: p99 of one answer.
     ``hide_purchased``: an item just bought is not shown again.
     """

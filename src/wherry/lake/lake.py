@@ -87,7 +87,7 @@ class Lake:
 
     @contextmanager
     def _connect(self, options: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        con = duckdb.connect(config=self.connect_config())
+        con = duckdb.connect(config={**self.connect_config()})
         try:
             try:
                 con.execute("LOAD ducklake")

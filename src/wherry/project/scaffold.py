@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from wherry.config import FILE_NAME
 from wherry.errors import ProjectError
 from wherry.project.home import Home
 from wherry.transform import scaffold as scaffold_transforms

@@ -63,7 +63,9 @@ class Training:
         except FileNotFoundError:
             return None
 
-    def train(self, lake: Lake, tenant: TenantId, snapshot: int, champion: Release | None) -> Trained:
+    def train(
+        self, lake: Lake, tenant: TenantId, snapshot: int, champion: Release | None
+    ) -> Trained:
         """Fit and judge the candidates on a snapshot, and make the winner ready to serve."""
         learn_settings = self._settings.learn
         with lake.reader(snapshot) as con:
@@ -131,7 +133,8 @@ class Training:
     def subject(self, tenant: TenantId, trained: Trained) -> Subject:
         """What the behavioural tests look at."""
         settings = self._settings.learn
-        window = split(load_dataset(self.folder / "dataset").sessions, test_fraction=settings.test_share)
+        sessions = load_dataset(self.folder / "dataset").sessions
+        window = split(sessions, test_fraction=settings.test_share)
         able = {candidate.name for candidate in trained.candidates if not candidate.error}
         return Subject(
             tenant=tenant,

@@ -90,7 +90,8 @@ class Registry:
                 run.info.run_id,
                 metrics=_metrics(candidate, run.info.start_time),
                 params=[Param(key, str(value)) for key, value in candidate.params.items()],
-                tags=[RunTag(key, value) for key, value in {**tags, "model": candidate.model}.items()],
+                tags=[RunTag(key, value) for key, value in tags.items()]
+                + [RunTag("model", candidate.model)],
             )
             client.set_terminated(run.info.run_id, "FAILED" if candidate.error else "FINISHED")
             runs[candidate.name] = run.info.run_id
