@@ -1,0 +1,141 @@
+"""The dbt project: a shop's own folder as the root, the packaged models as a local package."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from wherry.errors import TransformError
+from wherry.lake import CATALOG, Lake, write_whole
+
+PACKAGED = Path(str(resources.files("wherry.transform"))) / "dbt"
+"""The packaged dbt project."""
+
+_TEMPLATE = Path(str(resources.files("wherry.transform"))) / "template"
+_SOURCES = ("*.sql", "*.yml", "*.yaml", "*.py", "*.csv")
+
+
+class DbtProject(msgspec.Struct, frozen=True):
+    """Where the parts of a dbt project lie, and the variables that it is built with."""
+
+    transforms_folder: Path
+    work_folder: Path
+    variables: dict[str, object]
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options that every dbt command takes; nothing phones home."""
+        return [
+            "--no-send-anonymous-usage-stats",
+            "--no-version-check",
+            "--no-use-colors",
+            "--quiet",
+            "--no-write-json",
+            *("--log-level", "none"),
+            *("--project-dir", str(self.transforms_folder)),
+            *("--profiles-dir", str(self.work_folder)),
+            *("--target-path", str(self.work_folder / "target")),
+            *("--log-path", str(self.work_folder / "logs")),
+            *("--vars", msgspec.json.encode(self.variables).decode()),
+        ]
+
+
+def scaffold(folder: Path) -> None:
+    """Make a new shop's ``transforms/``: an empty dbt project that takes in the packaged models.
+
+    A file that is there already is left as it is.
+    """
+    for source in sorted(_TEMPLATE.rglob("*")):
+        target = folder / source.relative_to(_TEMPLATE)
+        if source.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        elif not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def lay_out(
+    lake: Lake,
+    transforms_folder: Path,
+    work_folder: Path,
+    *,
+    gap_minutes: float,
+    exclude_loads: tuple[int, ...],
+) -> DbtProject:
+    """Write the profile and link the packaged models, so that dbt can run without its ``deps``.
+
+    Raises:
+        TransformError: If ``transforms_folder`` holds no dbt project.
+    """
+    _check_project(transforms_folder)
+    write_whole(work_folder / "profiles.yml", msgspec.json.encode(_profile(lake)))
+    _link_package(work_folder / "packages")
+    variables: dict[str, object] = {
+        "gap_minutes": gap_minutes,
+        "exclude_loads": sorted(exclude_loads),
+        "overridden": overridden(transforms_folder),
+    }
+    return DbtProject(transforms_folder, work_folder, variables)
+
+
+def overridden(transforms_folder: Path) -> list[str]:
+    """The packaged models that the shop's own models of the same file name replace.
+
+    The shop's models lie under ``models/``.
+    """
+    packaged = {file.stem for file in (PACKAGED / "models").rglob("*.sql")}
+    return sorted(packaged & {file.stem for file in (transforms_folder / "models").rglob("*.sql")})
+
+
+def signature(
+    transforms_folder: Path, *, gap_minutes: float, exclude_loads: tuple[int, ...]
+) -> str:
+    """One hash of everything that says how tables are made; another one asks for a rebuild."""
+    digest = hashlib.sha256(repr((float(gap_minutes), sorted(exclude_loads))).encode())
+    for root in (PACKAGED, transforms_folder):
+        for file in sorted({file for glob in _SOURCES for file in root.rglob(glob)}):
+            digest.update(f"\0{file.relative_to(root)}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _check_project(transforms_folder: Path) -> None:
+    if not (transforms_folder / "dbt_project.yml").exists():
+        raise TransformError(
+            f"{transforms_folder} holds no dbt_project.yml. Put it back, or make a new project "
+            "with: wherry init"
+        )
+
+
+def _profile(lake: Lake) -> dict[str, object]:
+    """The profile ``wherry``, in JSON, which is YAML too."""
+    output = {
+        "type": "duckdb",
+        "path": ":memory:",
+        "database": CATALOG,
+        "schema": "marts",
+        "threads": 1,
+        # Not `settings`: DuckDB must know its extension folder before it attaches the lake.
+        "config_options": lake.connect_config(),
+        "attach": [
+            {
+                "path": lake.attach_uri(),
+                "alias": CATALOG,
+                "options": {"data_path": str(lake.data_path)},
+            }
+        ],
+    }
+    return {"wherry": {"target": "lake", "outputs": {"lake": output}}}
+
+
+def _link_package(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "wherry"
+    if link.is_symlink() and link.readlink() == PACKAGED:
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(PACKAGED)
