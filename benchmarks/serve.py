@@ -65,7 +65,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     popularity = Popularity().fit(sessions, seed=1).score(prefixes[0])
     catalogue = Catalogue.unknown(sessions.n_items)
     save_recommender(Answerer(model, vocabulary, catalogue, popularity), folder)
-    requests = [request(["item-%d" % code for code in prefix]) for prefix in prefixes]
+    requests = [request([f"item-{code}" for code in prefix]) for prefix in prefixes]
     kernel = time_kernel(folder, prefixes)
     recommender = load_recommender(folder)
     constant_body = json.dumps({"x": "x" * 1_400}).encode()

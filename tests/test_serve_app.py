@@ -27,10 +27,8 @@ def load(release: Release, folder: Path) -> Recommender:
 class Broken(Recommender):
     """Warms up, then fails at every request."""
 
-    def recommend(self, query: Query, *, request_id: str = "") -> Any:
-        if request_id:
-            raise ZeroDivisionError
-        return super().recommend(query)
+    def recommend_json(self, query: Query, *, request_id: str = "") -> Any:
+        raise ZeroDivisionError
 
 
 def sessions(tenant: TenantId, session: SessionId) -> SessionItems | None:

@@ -7,7 +7,7 @@ import pytest
 
 from serve_shop import Nearby, answerer, load, release, write_release
 from wherry.errors import ModelError, UsageError
-from wherry.serve import Fallback, Query, Recommender, load_recommender
+from wherry.serve import Fallback, Query, Recommendation, Recommender, load_recommender
 
 
 def test_an_answer_carries_item_score_name_and_release() -> None:
@@ -15,8 +15,8 @@ def test_an_answer_carries_item_score_name_and_release() -> None:
     answer = recommender.recommend(Query(["i21"], 2), request_id="r1")
     assert msgspec.to_builtins(answer) == {
         "items": [
-            {"item": "i21", "score": 100.0, "name": "Item 21"},
-            {"item": "i22", "score": 99.0, "name": "Item 22"},
+            {"item": "i21", "name": "Item 21", "score": 100.0},
+            {"item": "i22", "name": "Item 22", "score": 99.0},
         ],
         "model": "recommender@3",
         "tenant": "default",
@@ -24,6 +24,19 @@ def test_an_answer_carries_item_score_name_and_release() -> None:
         "fallback": None,
         "request_id": "r1",
     }
+
+
+@pytest.mark.parametrize(
+    "query",
+    [Query(["i21"], 3), Query(["new"], 1), Query([], 40), Query(["i1"], 3, {"brand": "nobody"})],
+)
+def test_the_json_says_what_the_answer_says(query: Query) -> None:
+    recommender = Recommender(answerer(), name='re"commender', version=3)
+    answer = recommender.recommend(query, request_id="r1")
+    body, fallback = recommender.recommend_json(query, request_id="r1")
+    assert msgspec.json.decode(body, type=Recommendation) == answer
+    assert body == msgspec.json.encode(answer)
+    assert fallback == answer.fallback
 
 
 def test_a_filter_that_makes_no_sense_is_refused() -> None:

@@ -26,7 +26,6 @@ logger = logging.getLogger("wherry.serve")
 ROUTE = "/v1/recommend"
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_ENCODER = msgspec.json.Encoder()
 
 
 class SessionItems(msgspec.Struct, frozen=True):
@@ -143,12 +142,12 @@ class RecommendRoute:
             items[-self._limits.max_session_items :], k, request.filter, request.exclude, purchased
         )
         try:
-            answer = recommender.recommend(query, request_id=request_id)
+            body, fallback = recommender.recommend_json(query, request_id=request_id)
         except UsageError as error:
             raise RequestError(422, str(error), field="filter") from error
-        if answer.fallback is not None:
-            self._metrics.fell_back(answer.tenant, answer.fallback)
-        return _ENCODER.encode(answer)
+        if fallback is not None:
+            self._metrics.fell_back(recommender.tenant, fallback)
+        return body
 
     def _champion(self, tenant: TenantId) -> Recommender:
         """Who answers for a tenant; RequestError 404 or 503 if nobody does."""

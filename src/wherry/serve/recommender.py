@@ -10,7 +10,7 @@ import numpy as np
 
 from wherry.domain import DEFAULT_TENANT, ItemId, Release, TenantId
 from wherry.errors import ModelError
-from wherry.learn.answer import Answerer, Fallback, Query
+from wherry.learn.answer import Answer, Answerer, Fallback, Query
 from wherry.learn.model import Model
 from wherry.learn.models import load_model
 
@@ -18,27 +18,35 @@ ModelLoader = Callable[[Path], Model]
 """Reads the folder of a saved model."""
 
 
+_ENCODER = msgspec.json.Encoder()
+
+
 class RecommendedItem(msgspec.Struct, frozen=True, gc=False):
-    """One item, the model's score for it, and its name where the catalogue has one."""
+    """One item, its name where the catalogue has one, and the model's score for it."""
 
     item: ItemId
+    name: str | None
     score: float
-    name: str | None = None
 
 
-class Recommendation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The items recommended, best first.
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where the items of an answer come from.
 
     The first ``from_model`` were ranked by the model; the others are popular now, ``fallback``
     says where, and their score is their popularity. ``model`` is the release that answered.
     """
 
-    items: list[RecommendedItem]
     model: str
     tenant: TenantId
     from_model: int
     fallback: Fallback | None = None
     request_id: str = ""
+
+
+class Recommendation(Provenance, frozen=True, kw_only=True, gc=False):
+    """The items recommended, best first, and where they come from."""
+
+    items: list[RecommendedItem]
 
 
 class Recommender:
@@ -58,6 +66,10 @@ class Recommender:
         self.version = version
         self.label = f"{name}@{version}"
         """What the answers call the release, such as ``recommender@3``."""
+        self._heads = [
+            _ENCODER.encode(RecommendedItem(item, name, 0))[: -len("0}")]
+            for item, name in zip(answerer.vocabulary.ids, answerer.catalogue.names, strict=True)
+        ]
 
     def recommend(self, query: Query, *, request_id: str = "") -> Recommendation:
         """Answer a query.
@@ -67,11 +79,10 @@ class Recommender:
         """
         answer = self.answerer.answer(query)
         ids, names = self.answerer.vocabulary.ids, self.answerer.catalogue.names
-        scores = answer.scores.astype(np.float64).round(6).tolist()
         return Recommendation(
             items=[
-                RecommendedItem(ids[code], score, names[code])
-                for code, score in zip(answer.items.tolist(), scores, strict=True)
+                RecommendedItem(ids[code], names[code], score)
+                for code, score in zip(answer.items.tolist(), _scores(answer), strict=True)
             ],
             model=self.label,
             tenant=self.tenant,
@@ -79,6 +90,33 @@ class Recommender:
             fallback=answer.fallback,
             request_id=request_id,
         )
+
+    def recommend_json(
+        self, query: Query, *, request_id: str = ""
+    ) -> tuple[bytes, Fallback | None]:
+        """What :meth:`recommend` says, as JSON, and its fallback.
+
+        All of an item but its score was encoded beforehand, which takes a fifth of the time.
+        """
+        answer = self.answerer.answer(query)
+        provenance = Provenance(
+            model=self.label,
+            tenant=self.tenant,
+            from_model=answer.from_model,
+            fallback=answer.fallback,
+            request_id=request_id,
+        )
+        scores = _ENCODER.encode(_scores(answer))[1:-1].split(b",")
+        heads = self._heads
+        items = b"},".join(
+            [
+                heads[code] + score
+                for code, score in zip(answer.items.tolist(), scores, strict=False)
+            ]
+        )
+        end = b"}]}" if items else b"]}"
+        body = b"".join((_ENCODER.encode(provenance)[:-1], b',"items":[', items, end))
+        return body, answer.fallback
 
     def warm_up(self) -> None:
         """Answer once on every path, so that whatever is compiled or read late is so by now."""
@@ -90,6 +128,12 @@ class Recommender:
             self.recommend(Query(session, exclude=seen))
             if category is not None:
                 self.recommend(Query(session, filter={"category": category}))
+
+
+def _scores(answer: Answer) -> list[float]:
+    """Scores with six decimals: more would only show how float32 is written in tens."""
+    scores: list[float] = answer.scores.astype(np.float64).round(6).tolist()
+    return scores
 
 
 def save_recommender(answerer: Answerer, folder: Path) -> None:
