@@ -67,7 +67,7 @@ class Lake:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self._use_write_ahead_log()
-        with self._connect(f"(DATA_PATH '{quote(str(self.data_path))}')") as con:
+        with self._connect("") as con:
             yield con
 
     @contextmanager
@@ -81,18 +81,20 @@ class Lake:
             raise LakeError(
                 f"There is no lake in {self.folder} yet. Import events first: wherry import"
             )
-        version = f"SNAPSHOT_VERSION {snapshot}, " if snapshot is not None else ""
-        with self._connect(f"({version}READ_ONLY)") as con:
+        version = f", SNAPSHOT_VERSION {snapshot}" if snapshot is not None else ""
+        with self._connect(f", READ_ONLY{version}") as con:
             yield con
 
     @contextmanager
     def _connect(self, options: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        # The catalog remembers an absolute path; the folder may have been moved since.
+        place = f"DATA_PATH '{quote(str(self.data_path))}', OVERRIDE_DATA_PATH true"
         con = duckdb.connect(config={**self.connect_config()})
         try:
             try:
                 con.execute("LOAD ducklake")
                 con.execute("LOAD sqlite")
-                con.execute(f"ATTACH '{self.attach_uri()}' AS {CATALOG} {options}")
+                con.execute(f"ATTACH '{self.attach_uri()}' AS {CATALOG} ({place}{options})")
                 con.execute(f"USE {CATALOG}")
             except duckdb.Error as error:
                 raise LakeError(f"The lake in {self.folder} can't be opened: {error}") from error

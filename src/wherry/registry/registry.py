@@ -195,11 +195,18 @@ class Registry:
         return msgspec.structs.replace(release, version=int(version.version))
 
     def _experiment(self, client: MlflowClient, tenant: TenantId) -> str:
+        """The tenant's experiment, whose artifacts go into this project's folder.
+
+        MLflow keeps that folder as an absolute path, so after a move the experiment is put
+        aside under another name and a new one goes on in the new place.
+        """
         name = model_name(self.name, tenant)
-        known = client.get_experiment_by_name(name)
-        if known is not None:
-            return str(known.experiment_id)
         location = None if self.tracking_uri else str(self.home / "artifacts")
+        known = client.get_experiment_by_name(name)
+        if known is not None and location in (None, known.artifact_location):
+            return str(known.experiment_id)
+        if known is not None:
+            client.rename_experiment(known.experiment_id, f"{name}, up to {known.experiment_id}")
         return str(client.create_experiment(name, artifact_location=location))
 
     def _log_model(self, folder: Path, mlflow_run: str) -> str:

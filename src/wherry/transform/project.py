@@ -125,7 +125,7 @@ def _profile(lake: Lake) -> dict[str, object]:
             {
                 "path": lake.attach_uri(),
                 "alias": CATALOG,
-                "options": {"data_path": str(lake.data_path)},
+                "options": {"data_path": str(lake.data_path), "override_data_path": True},
             }
         ],
     }

@@ -1,0 +1,1 @@
+"""Acceptance: real data and published results, replay, and runs that are killed."""
