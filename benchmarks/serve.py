@@ -168,10 +168,21 @@ def running(kind: str, folder: Path) -> Iterator[tuple[int, int]]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline().rsplit(":", 1)[1]), process.pid
+        port = int(process.stdout.readline().rsplit(":", 1)[1])
+        part_cores(process.pid)
+        yield port, process.pid
     finally:
         process.terminate()
         process.communicate(timeout=30)
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+def part_cores(pid: int) -> None:
+    """One core for the server, another for the load, so that neither runs in the other's way."""
+    cores = sorted(os.sched_getaffinity(pid))
+    if len(cores) > 1:
+        os.sched_setaffinity(pid, cores[:1])
+        os.sched_setaffinity(0, cores[1:2])
 
 
 def cpu_seconds(pid: int) -> float:
