@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from wherry.errors import LakeError
 from wherry.lake.lake import CATALOG, Lake
 
 _TIMEOUT_SECONDS = 60
@@ -58,11 +59,17 @@ def recover(lake: Lake) -> bool:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a SQLite database page by page in one transaction of the target's."""
-    with (
-        closing(sqlite3.connect(source, timeout=_TIMEOUT_SECONDS)) as origin,
-        closing(sqlite3.connect(target, timeout=_TIMEOUT_SECONDS)) as copy,
-    ):
-        origin.backup(copy)
+    try:
+        with (
+            closing(sqlite3.connect(source, timeout=_TIMEOUT_SECONDS)) as origin,
+            closing(sqlite3.connect(target, timeout=_TIMEOUT_SECONDS)) as copy,
+        ):
+            origin.backup(copy)
+    except sqlite3.Error as error:
+        raise LakeError(
+            f"The catalog {source} can't be copied to {target}: {error}. Make room or give the "
+            "rights that are missing, then run again: nothing is lost."
+        ) from error
 
 
 def _drop_orphans(lake: Lake) -> None:

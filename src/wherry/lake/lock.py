@@ -15,6 +15,7 @@ import msgspec
 from wherry.errors import LockHeld
 
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 2.0
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -43,21 +44,23 @@ def project_lock(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
-        deadline = time.monotonic() + wait_seconds
+        started = time.monotonic()
         told = False
         while not _try_lock(file.fileno()):
-            if not told and on_wait is not None and wait_seconds > 0:
-                on_wait(describe_holder(path))
+            holder = read_holder(path)
+            if holder and not told and on_wait is not None and wait_seconds > 0:
+                on_wait(describe_holder(holder))
                 told = True
-            if time.monotonic() >= deadline:
+            # Who only looks whether there is a holder has the lock for a moment, without a name.
+            if time.monotonic() - started >= max(wait_seconds, 0 if holder else _GRACE_SECONDS):
                 raise LockHeld(
-                    f"Another process is writing to this project: {describe_holder(path)}. "
+                    f"Another process is writing to this project: {describe_holder(holder)}. "
                     "Wait for it, or pass --wait SECONDS to queue behind it."
                 )
             time.sleep(_POLL_SECONDS)
-        holder = Holder(os.getpid(), command, datetime.now(UTC).replace(microsecond=0))
+        own = Holder(os.getpid(), command, datetime.now(UTC).replace(microsecond=0))
         file.truncate(0)
-        file.write(msgspec.json.encode(holder))
+        file.write(msgspec.json.encode(own))
         file.flush()
         try:
             yield
@@ -79,9 +82,8 @@ def read_holder(path: Path) -> Holder | None:
             return None
 
 
-def describe_holder(path: Path) -> str:
+def describe_holder(holder: Holder | None) -> str:
     """Who holds the lock, in words."""
-    holder = read_holder(path)
     if holder is None:
         return "a process that is just starting"
     return f"'{holder.command}', process {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
