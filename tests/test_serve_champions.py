@@ -151,3 +151,22 @@ def test_a_release_is_read_from_its_folder(tmp_path: Path) -> None:
     champions = Champions(lambda: {DEFAULT: found}, load, Metrics())
     champions.refresh()
     assert champions.statuses()[DEFAULT].model == "recommender@5"
+
+
+def test_the_old_champion_answers_for_as_long_as_the_new_one_warms_up() -> None:
+    answering: list[str | None] = []
+
+    class Watching(Recommender):
+        def warm_up(self) -> None:
+            answering.append(champions.statuses()[DEFAULT].model)
+
+    shelf = Shelf()
+    champions = Champions(
+        lambda: shelf.champions,
+        lambda release, folder: Watching(answerer(), version=release.version),
+        shelf.metrics,
+    )
+    for version in (1, 2, 3):
+        shelf.put(version)
+        champions.refresh()
+    assert answering == [None, "recommender@1", "recommender@2"]
