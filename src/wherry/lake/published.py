@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from wherry.domain import RunId, TenantId
+from wherry.errors import LakeError
 from wherry.lake.files import write_whole
 
 
@@ -20,12 +21,20 @@ class Published(msgspec.Struct, frozen=True):
 
 
 def read_published(path: Path) -> dict[TenantId, Published]:
-    """Read every tenant's published snapshot; an absent file means that there is none yet."""
+    """Read every tenant's published snapshot; an absent file means that there is none yet.
+
+    Raises:
+        LakeError: If the file says something else.
+    """
     try:
-        content = path.read_bytes()
+        return msgspec.json.decode(path.read_bytes(), type=dict[TenantId, Published])
     except FileNotFoundError:
         return {}
-    return msgspec.json.decode(content, type=dict[TenantId, Published])
+    except msgspec.MsgspecError as error:
+        raise LakeError(
+            f"{path} can't be read: {error}. Remove it, then publish again: "
+            "wherry run --from publish"
+        ) from error
 
 
 def publish(path: Path, tenant: TenantId, published: Published) -> None:
