@@ -39,8 +39,13 @@ def _first_half(lake: Lake) -> None:
         con.execute("CREATE TABLE another AS FROM mart")
 
 
+def _break_halfway(lake: Lake, error: type[BaseException]) -> None:
+    _first_half(lake)
+    raise error
+
+
 def _files(lake: Lake) -> set[Path]:
-    return {path for path in lake.data_path.rglob("*.parquet")}
+    return set(lake.data_path.rglob("*.parquet"))
 
 
 def test_what_ends_is_kept(lake: Lake) -> None:
@@ -61,8 +66,7 @@ def _state_of_mart(lake: Lake) -> object:
 def test_what_raises_leaves_the_tables_as_they_were(lake: Lake) -> None:
     before, files = _state(lake), _files(lake)
     with pytest.raises(ZeroDivisionError), transaction(lake):
-        _first_half(lake)
-        _ = 1 / 0
+        _break_halfway(lake, ZeroDivisionError)
     assert _state(lake) == before
     assert _files(lake) == files
     assert not recover(lake)
@@ -72,8 +76,7 @@ def test_a_reader_on_a_snapshot_sees_it_through_a_recovery(lake: Lake) -> None:
     snapshot = _state(lake)[0]
     with lake.reader(snapshot) as reader:
         with pytest.raises(KeyboardInterrupt), transaction(lake):
-            _first_half(lake)
-            raise KeyboardInterrupt
+            _break_halfway(lake, KeyboardInterrupt)
         assert reader.execute("SELECT sum(n) FROM mart").fetchone() == (20_000 * 19_999,)
 
 

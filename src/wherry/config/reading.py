@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
 import tomllib
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 
@@ -12,6 +17,11 @@ from wherry.config.settings import Settings
 from wherry.errors import SettingsError, did_you_mean
 
 FILE_NAME = "wherry.toml"
+
+Key = str | int
+"""One step to a value: the name of a key, or a place in an array."""
+
+_OPEN = "..."
 
 
 def read_settings(path: Path) -> Settings:
@@ -39,63 +49,103 @@ def parse_settings(text: str, where: str = FILE_NAME) -> Settings:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{where} is not TOML: {error}") from error
+        end = f"at line {len(text.splitlines())}, the last one"
+        fault = str(error).replace("at end of document", end)
+        raise SettingsError(f"{where} is not TOML: {fault}. See docs/settings.md.") from error
     try:
         return msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(_explain(str(error), text, where)) from error
+        raise SettingsError(_explain(str(error), document, text, where)) from error
 
 
-def _explain(message: str, text: str, where: str) -> str:
+def _explain(message: str, document: dict[str, Any], text: str, where: str) -> str:
     """Turn msgspec's message into one that names the key, its line and the remedy."""
     what, _, path = message.partition(" - at `$")
-    keys = [key for key in re.split(r"[.\[\]`]+", path) if key and key != "..."]
+    keys = _named(_keys_of(path), document, message)
     unknown = re.search(r"unknown field `([^`]+)`", what)
     hint = ""
     if unknown:
-        keys.append(unknown.group(1))
+        hint = did_you_mean(unknown.group(1), _known_keys(keys))
+        keys = [*keys, unknown.group(1)]
         what = "unknown key"
-        hint = did_you_mean(unknown.group(1), _known_keys(keys[:-1]))
-    key = ".".join(keys)
     line = line_of(text, keys)
     place = f"{where}, line {line}" if line else where
-    return f"{place}: {key}: {what}.{hint} See docs/settings.md."
+    key = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
+    return f"{place}: {key[1:]}: {what}.{hint} See docs/settings.md."
 
 
-def _known_keys(keys: list[str]) -> list[str]:
-    kind: object = Settings
+def _keys_of(path: str) -> list[Key]:
+    """The keys of a path as msgspec writes it, ``.sources[1].path``."""
+    words = re.findall(r"\.([^.\[`]+)|\[([^\]]+)\]", path)
+    return [name or (int(place) if place.isdigit() else place) for name, place in words]
+
+
+def _named(keys: list[Key], document: dict[str, Any], message: str) -> list[Key]:
+    """Name the keys that msgspec leaves open: those whose value gives the message by itself."""
+    if _OPEN not in keys:
+        return keys
+    place = keys.index(_OPEN)
+    table = functools.reduce(operator.getitem, keys[:place], document)  # type: ignore[arg-type]
+    for name, value in table.items():
+        alone: Any = {name: value}
+        for key in reversed(keys[:place]):
+            alone = {key: alone}
+        try:
+            msgspec.convert(alone, Settings)
+        except msgspec.ValidationError as error:
+            if str(error) == message:
+                return _named([*keys[:place], name, *keys[place + 1 :]], alone, message)
+    return keys
+
+
+def _known_keys(keys: list[Key]) -> list[str]:
+    """The keys of the table that some keys lead to."""
+    kind: Any = Settings
     for key in keys:
-        fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}  # type: ignore[arg-type]
-        kind = fields.get(key)
-        arguments = getattr(kind, "__args__", None)
-        if arguments and not hasattr(kind, "__struct_fields__"):
-            kind = arguments[-1]
-        if not hasattr(kind, "__struct_fields__"):
-            return []
-    return [f.encode_name for f in msgspec.structs.fields(kind)]  # type: ignore[arg-type]
+        fields = (
+            {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_table(kind) else {}
+        )
+        kind = fields.get(key, kind) if isinstance(key, str) else kind
+        choices = [kind, *get_args(kind)]
+        kind = next((each for each in choices[::-1] if _is_table(each)), kind)
+    return [f.encode_name for f in msgspec.structs.fields(kind)] if _is_table(kind) else []
 
 
-def line_of(text: str, keys: list[str]) -> int:
+def _is_table(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def line_of(text: str, keys: Sequence[Key]) -> int:
     """The line that sets a key, counted from 1, or the line of its table, or 0.
 
     >>> line_of("[a]\\nx = 1\\n[b]\\nx = 2", ["b", "x"])
     4
+    >>> line_of("[[a]]\\nx = 1\\n[[a]]\\nx = 2", ["a", 1, "x"])
+    4
     """
-    names = [key for key in keys if not key.isdigit()]
-    table: list[str] = []
-    best = 0
+    wanted = list(keys)
+    table: list[Key] = []
+    seen: Counter[str] = Counter()
+    best, depth = 0, 0
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\[?([^\]]+)\]\]?", line)
+        header = re.match(r"\s*(\[\[?)([^\]]+)\]", line)
+        setting = re.match(r"\s*([A-Za-z0-9_.\"' -]+?)\s*=", line)
         if header:
-            table = [part.strip(" \"'") for part in header.group(1).split(".")]
-            if table and table == names[: len(table)]:
-                best = number
+            brackets, name = header.groups()
+            table = [*_parts(name)]
+            if brackets == "[[":
+                table.append(seen[name])
+                seen[name] += 1
+            here = table
+        elif setting:
+            here = [*table, *_parts(setting.group(1))]
+        else:
             continue
-        setting = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
-        if setting:
-            full = table + [part.strip(" \"'") for part in setting.group(1).split(".")]
-            if full == names[: len(full)]:
-                best = number
-                if len(full) == len(names):
-                    return number
+        if len(here) > depth and here == wanted[: len(here)]:
+            best, depth = number, len(here)
     return best
+
+
+def _parts(name: str) -> list[str]:
+    """The parts of a dotted key, which may stand in quotes."""
+    return [part.strip().strip("\"'") for part in re.findall(r"\"[^\"]*\"|'[^']*'|[^.]+", name)]

@@ -43,13 +43,15 @@ class Mapping(Table, frozen=True):
     """A column mapping under ``[imports.NAME]``: how the rows of a shop's file become events.
 
     A plain string stands for a column; names match whatever their case. ``event_type``,
-    ``occurred_at`` and ``visitor_id`` (or ``session_id``) are required. One item stands in
-    ``item_id``, ``price``, ``quantity``; several in ``items``, a list of objects with ``id``,
-    ``price``, ``quantity``. ``properties`` and ``attributes`` take an object, or a list of
-    columns that make one. Where rows also tell of their item, ``name``, ``category``,
-    ``available`` and ``attributes`` add it to the catalogue. With ``kind = "items"`` the file
-    is a catalogue, and ``item_id`` alone is required; ``attributes`` are then by default all
-    the columns that nothing else takes. ``aliases`` lists other names that a column may go by.
+    ``occurred_at`` and ``visitor_id`` (or ``session_id``) are required. ``tenant``,
+    ``event_id``, ``received_at`` and ``query`` (what was searched for) are taken where they are
+    given. One item stands in ``item_id``, ``price``, ``quantity``; several in ``items``, a list
+    of objects with ``id``, ``price``, ``quantity``. ``properties`` and ``attributes`` take an
+    object, or a list of columns that make one. Where rows also tell of their item, ``name``,
+    ``category``, ``available`` and ``attributes`` add it to the catalogue. ``kind`` is
+    ``"events"``, or ``"items"`` for a file that is a catalogue: ``item_id`` alone is then
+    required, and ``attributes`` are by default all the columns that nothing else takes.
+    ``aliases`` lists other names that a column may go by.
     """
 
     kind: Literal["events", "items"] = "events"
@@ -88,7 +90,7 @@ class LakeSettings(Table, frozen=True):
     """``[lake]``: ``memory_limit`` such as ``"8GB"`` (empty: 80% of the memory), ``threads``
     (0: all cores)."""
 
-    memory_limit: str = ""
+    memory_limit: Annotated[str, Meta(pattern=r"^(\d+(\.\d+)? ?([KMGT]i?)?B)?$")] = ""
     threads: Whole = 0
 
 
@@ -112,8 +114,8 @@ class Audit(Table, frozen=True):
     that came in. ``event_types``: the words that may stand as an event's type; empty allows
     any. ``max_unknown_type_share``: of events with another type. ``volume_low`` and
     ``volume_high``: the newest whole day's events over the median of the ``trailing_days``
-    before it. ``mean_session_length_low`` and ``_high``: events a session, per day, over the
-    newest days.
+    before it. ``mean_session_length_low`` and ``mean_session_length_high``: events a session,
+    per day, over the newest days.
     ``max_age_hours``: of the newest event, against the clock (-1: off, which history wants).
     ``max_unknown_item_share``: of interactions with an item that the catalogue does not hold
     (checked once there is a catalogue). ``max_gap_hours``: the longest run of hours with no
@@ -137,6 +139,10 @@ class Audit(Table, frozen=True):
 class Learn(Table, frozen=True):
     """``[learn]``: which candidates are fitted, and on which windows they are judged.
 
+    ``candidates`` are names of models, packaged or of the shop's own; ``params`` fixes
+    parameters of theirs (``[learn.params.knn]``), the others are chosen. ``metric`` decides who
+    wins: ``hr``, ``mrr`` or ``ndcg`` at a depth, such as ``"mrr@20"``. The same ``seed`` gives
+    the same models. Sessions of fewer than ``min_session_length`` interactions are left out.
     The newest ``test_share`` of sessions are the test window, and the same share of
     the rest, from its tail, the validation window that parameters are chosen on.
     ``max_test_sessions`` and ``max_validation_sessions`` bound the sessions that are judged
@@ -145,13 +151,13 @@ class Learn(Table, frozen=True):
     (0: one a core).
     """
 
-    candidates: tuple[str, ...] = ("popularity", "rules", "knn")
+    candidates: Annotated[tuple[str, ...], Meta(min_length=1)] = ("popularity", "rules", "knn")
     test_share: Annotated[float, Meta(gt=0.0, lt=0.5)] = 0.1
     max_test_sessions: Count = 5_000
     max_validation_sessions: Count = 1_000
     history_days: Whole = 0
     min_session_length: Annotated[int, Meta(ge=1)] = 2
-    metric: str = "mrr@20"
+    metric: Annotated[str, Meta(pattern=r"^(hr|mrr|ndcg)@[1-9][0-9]*$")] = "mrr@20"
     seed: Whole = 1
     workers: Whole = 0
     params: dict[str, Params] = {}
@@ -185,8 +191,12 @@ class Registry(Table, frozen=True):
 
 
 class Serve(Table, frozen=True):
-    """``[serve]``: where the server listens, ``k`` items unless a request says otherwise,
-    ``max_k`` at most, and how often it looks for a new champion."""
+    """``[serve]``: the server listens on ``host`` and ``port`` (0: any free one).
+
+    An answer holds ``k`` items unless the request says otherwise, ``max_k`` at most. Of a
+    session the latest ``max_session_items`` are looked at. Every ``refresh_seconds`` the server
+    looks for a new champion.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080

@@ -1,0 +1,101 @@
+"""Reading ``wherry.toml``: what is wrong is named with its key, its line and a remedy."""
+
+from __future__ import annotations
+
+import doctest
+from pathlib import Path
+
+import pytest
+
+from wherry.config import Settings, parse_settings, read_settings, reading
+from wherry.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "what"),
+    [
+        ("shop = 3", "line 1: shop: ", "got `int`"),
+        ("\nshup = 'a'", "line 2: shup: ", "Did you mean 'shop'"),
+        ("[serve]\n\nprot = 80", "line 3: serve.prot: ", "Did you mean 'port'"),
+        ("serve.prot = 80", "line 1: serve.prot: ", "Did you mean 'port'"),
+        ("serve = {prot = 80}", "line 1: serve.prot: ", "Did you mean 'port'"),
+        ("[audit]\nmin_events = 1\nmax_gap_hours = '1'", "line 3: audit.max_gap_hours: ", "`str`"),
+        ("[audit]\nevent_types = [\n'view', 3]", "line 2: audit.event_types[1]: ", "`int`"),
+        ("[learn]\ntest_share = 0.5", "line 2: learn.test_share: ", "< 0.5"),
+        ("[learn]\nmetric = 'mrr'", "line 2: learn.metric: ", "(hr|mrr|ndcg)@"),
+        ("[learn]\ncandidates = []", "line 2: learn.candidates: ", ">= 1"),
+        ("[learn.params.knn]\nk = [1]", "line 2: learn.params.knn.k: ", "`array`"),
+        ("[sessions]\ngap_minutes = 0", "line 2: sessions.gap_minutes: ", "> 0"),
+        ("[behave]\nmargin = nan", "line 2: behave.margin: ", "`float`"),
+        ("[lake]\nmemory_limit = 'lots'", "line 2: lake.memory_limit: ", "regex"),
+        ("[lake]\nthreads = -1", "line 2: lake.threads: ", ">= 0"),
+        ("[registry]\nname = 'a/b'", "line 2: registry.name: ", "regex"),
+        ("lake = 3", "line 1: lake: ", "got `int`"),
+        ("[imports.mine]\nprise = 'p'", "line 2: imports.mine.prise: ", "Did you mean 'price'"),
+        (
+            "[imports.one]\nprice = 'p'\n[imports.'an other']\nprice = {colum = 'p'}",
+            "line 4: imports.an other.price.colum: ",
+            "Did you mean 'column'",
+        ),
+        (
+            "[imports.mine.price]\ncolumn = 'p'\nunit = 'h'",
+            "line 3: imports.mine.price.unit: ",
+            "'h'",
+        ),
+        (
+            "[[sources]]\nimport = 'a'\npath = 'b'\n\n[[sources]]\nimport = 'a'",
+            "line 5: ",
+            "`path`",
+        ),
+        (
+            "[[sources]]\nimport = 'a'\npath = 'b'\n[[sources]]\nimport = 'a'\npath = 3",
+            "line 6: sources[1].path: ",
+            "`int`",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_its_line_and_where_to_look(
+    text: str, place: str, what: str
+) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse_settings(text)
+    message = str(refusal.value)
+    assert message.startswith(f"wherry.toml, {place}")
+    assert what in message
+    assert "docs/settings.md" in message
+
+
+@pytest.mark.parametrize("text", ["[audit", "a = ", "a = 1\na = 2", "\x00"])
+def test_what_is_no_toml_is_refused_with_the_line(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"wherry.toml is not TOML: .*line \d"):
+        parse_settings(text)
+
+
+def test_an_empty_file_gives_the_defaults() -> None:
+    assert parse_settings("") == Settings()
+
+
+def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="wherry init"):
+        read_settings(tmp_path / "wherry.toml")
+
+
+def test_a_file_in_another_encoding_is_refused_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "wherry.toml"
+    path.write_bytes("shop = 'Bücher'".encode("latin-1"))
+    with pytest.raises(SettingsError, match=r"wherry\.toml can't be read"):
+        read_settings(path)
+
+
+def test_a_folder_in_place_of_the_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "wherry.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"wherry\.toml can't be read"):
+        read_settings(tmp_path / "wherry.toml")
+
+
+def test_whole_numbers_do_where_a_fraction_is_asked_for() -> None:
+    assert parse_settings("[sessions]\ngap_minutes = 20").sessions.gap_minutes == 20.0
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(reading).failed == 0
