@@ -12,7 +12,7 @@ from rich.text import Text
 
 from wherry.cli.output import Output
 from wherry.collect import Loaded
-from wherry.domain import Outcome, RunRecord, tenant_id
+from wherry.domain import Outcome, RunRecord, Verdict, tenant_id
 from wherry.errors import VerdictFailed, WherryError
 from wherry.project import Project, ProjectStatus
 from wherry.report import (
@@ -20,10 +20,12 @@ from wherry.report import (
     releases_table,
     run_summary,
     stage_table,
-    verdict_table,
 )
 from wherry.serve import Recommendation
 from wherry.simulate import simulate as simulate_shop
+
+SAMPLE_ROWS = 3
+"""How many of the rows that a check found are shown in the terminal; the card has more."""
 
 
 def init(folder: Path, output: Output) -> None:
@@ -60,7 +62,7 @@ def loads_table(loads: list[Loaded]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for load in loads:
         table.add_row(
-            load.source + (" (loaded before)" if load.is_skipped else ""),
+            Path(load.source).name + (" (loaded before)" if load.is_skipped else ""),
             f"{load.taken:,}",
             f"{load.known:,}",
             f"{load.rejected:,}",
@@ -100,12 +102,26 @@ def run_report(project: Project, record: RunRecord) -> list[Any]:
     for tenant in record.tenants:
         for verdict in (tenant.audit, tenant.behave):
             if verdict is not None and not verdict.passed:
-                parts += ["", verdict_table(verdict)]
+                parts += ["", *failures_text(verdict)]
         if tenant.candidates:
             parts += ["", leaderboard_table(tenant.candidates, tenant.winner)]
     if not record.found_nothing_new:
         parts += ["", Text(f"Card: {project.card(record.run_id)}", overflow="fold")]
     return parts
+
+
+def failures_text(verdict: Verdict) -> list[Text]:
+    """What stands in the way, a few lines a check, with some of the offending rows."""
+    lines = []
+    for check in verdict.failures:
+        part = f" ({check.slice})" if check.slice != "all" else ""
+        figure = f" is {check.figure:.6g}, wanted {check.bound}" if check.figure is not None else ""
+        lines.append(Text(f"✗ {check.name}{part}{figure}", style="bold red"))
+        lines.append(Text(f"  {check.message}"))
+        for row in check.sample[:SAMPLE_ROWS]:
+            words = ", ".join(f"{key} {value}" for key, value in row.items())
+            lines.append(Text(f"    {words}", overflow="ellipsis", no_wrap=True, style="dim"))
+    return lines
 
 
 def serve(folder: Path, host: str | None, port: int | None, output: Output) -> None:

@@ -31,9 +31,14 @@ _MARK = "made by wherry demo"
 _SESSION_ITEMS = 4
 _STOP_SECONDS = 15
 
+_AUDIT = {
+    "journey": "# The shops were closed over Christmas.\nmax_gap_hours = 48\n",
+    "clicks": "",
+}
+
 SOURCES = {
     "journey": (
-        "The Complete Journey: a year of 2,469 households' groceries. Its publisher calls it\n"
+        "The Complete Journey: a year of groceries of 2,469 households. Its publisher calls it "
         "simulated from real grocery patterns, so the figures below are of a simulated shop."
     ),
     "clicks": "A simulated click stream: 60 days of a shop that does not exist.",
@@ -74,7 +79,9 @@ def _make_shop(shop: str, folder: Path) -> Project:
     project = Project.create(folder, shop={"journey": "groceries", "clicks": "clicks"}[shop])
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(_MARK + "\n")
-    return project
+    settings = project.home.settings
+    settings.write_text(settings.read_text().replace("[audit]\n", f"[audit]\n{_AUDIT[shop]}"))
+    return Project.open(folder)
 
 
 def _files(shop: str, project: Project, report: Any) -> Iterator[tuple[str, str]]:
