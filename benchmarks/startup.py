@@ -37,12 +37,13 @@ def in_turn(*commands: list[str], runs: int = RUNS) -> list[float]:
 
 def main() -> None:
     python = sys.executable
-    nothing, help_ = in_turn([python, "-c", "pass"], [python, "-m", "wherry", "--help"])
+    wherry = str(Path(python).with_name("wherry"))
+    nothing, help_ = in_turn([python, "-c", "pass"], [wherry, "--help"])
     print(f"python -c pass       {nothing * 1e3:7.1f} ms")
     print(f"wherry --help        {help_ * 1e3:7.1f} ms   {help_ / nothing:5.1f} x   reach: 10 x")
     with tempfile.TemporaryDirectory() as folder:
         project = _shop(Path(folder))
-        run = [python, "-m", "wherry", "run", "--project", str(project.home.root)]
+        run = [wherry, "run", "--project", str(project.home.root)]
         start, nothing_new = in_turn([python, "-c", "pass"], run, runs=5)
     print(
         f"nothing new          {nothing_new:7.2f} s    {nothing_new - start:.2f} s more than "

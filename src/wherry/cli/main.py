@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 from wherry.cli.app import app
 from wherry.cli.output import report_error
@@ -39,7 +38,7 @@ def main() -> None:
         sys.exit(WherryError.exit_code)
     except Exception as error:  # noqa: BLE001  the edge: it is reported, and the code says so
         if os.environ.get("WHERRY_DEBUG"):
-            traceback.print_exc()
+            sys.excepthook(type(error), error, error.__traceback__)
         words = f"{type(error).__name__}: {error}\nFor the whole story set WHERRY_DEBUG=1."
         report_error(words, type(error).__name__, as_json=as_json)
         sys.exit(WherryError.exit_code)
