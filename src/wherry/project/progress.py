@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from wherry.domain import TenantId
+from wherry.errors import WherryError
 from wherry.lake import write_whole
 
 Marks = dict[TenantId, dict[str, str]]
@@ -42,6 +43,10 @@ class Progress:
             return msgspec.json.decode(self._path.read_bytes(), type=Marks)
         except FileNotFoundError:
             return {}
+        except msgspec.MsgspecError as error:
+            raise WherryError(
+                f"{self._path} can't be read: {error}. Remove it: every stage is then done again."
+            ) from error
 
     def is_done(self, tenant: TenantId, stage: str, mark: str) -> bool:
         """Whether a stage succeeded on just these inputs, and none has since on others."""
@@ -50,6 +55,10 @@ class Progress:
     def value(self, tenant: TenantId, stage: str) -> str | None:
         """What was last recorded for a stage."""
         return self._read().get(tenant, {}).get(stage)
+
+    def values(self, stage: str) -> dict[TenantId, str]:
+        """What was last recorded for a stage of each tenant that it was done for."""
+        return {tenant: own[stage] for tenant, own in self._read().items() if stage in own}
 
     def done(self, tenant: TenantId, stage: str, mark: str) -> None:
         """Record that a stage succeeded."""

@@ -36,6 +36,10 @@ _STATES = """
 SELECT tenant, max(load_id), count(*) FROM lake.raw.{table} GROUP BY tenant
 """
 
+_REJECTED = """
+SELECT max(load_id), count(*) FROM lake.raw.rejected WHERE tenant = ? OR tenant IS NULL
+"""
+
 
 @dataclass
 class Run:
@@ -109,7 +113,7 @@ class Run:
     def _load_source(self, con: duckdb.DuckDBPyConnection, source: Source) -> list[Loaded]:
         mapping = find_mapping(source.preset, self.settings.imports)
         return [
-            load_file(con, path, mapping, now=self.now, on_progress=self.report)
+            load_file(con, path, mapping, now=self.now, on_progress=self._within(path.name))
             for path in find_files(source.path, self.home.root)
         ]
 
@@ -121,7 +125,7 @@ class Run:
             gap_minutes=self.settings.sessions.gap_minutes,
             exclude_loads=self.settings.transform.exclude_loads,
             full_refresh=self.full_refresh,
-            on_progress=self.report,
+            on_progress=self._within("transform"),
         )
         is_new = made.outcome is not Extent.NOTHING_NEW
         return Stage(
@@ -136,6 +140,9 @@ class Run:
     def _tenants(self) -> list[TenantStages]:
         with self.lake.reader() as con:
             states, tests = _states(con), tuple(read_tests(con))
+            rejected = {
+                tenant: mark_of(con.execute(_REJECTED, [tenant]).fetchone()) for tenant in states
+            }
         context = RunContext(
             home=self.home,
             settings=self.settings,
@@ -149,19 +156,30 @@ class Run:
             tests=tests,
             on_stage=self._report_stage,
         )
-        return [TenantStages(context, tenant, state) for tenant, state in states.items()]
+        return [
+            TenantStages(context, tenant, state, rejected[tenant])
+            for tenant, state in states.items()
+        ]
+
+    def _within(self, name: str) -> Reporter:
+        """Reports the steps of a stage or a file, after its name."""
+        return lambda step: self.report(f"{name}: {step}")
 
     def _report_stage(self, stage: str, tenant: TenantId) -> None:
         self.report(stage if tenant == DEFAULT_TENANT else f"{stage} ({tenant})")
 
     def _forget_old_trainings(self) -> None:
-        """Drop the training sets and candidates of runs but the newest few."""
-        for folder in list(run_folders(self.home.runs))[KEPT_TRAININGS - 1 :]:
-            for training in folder.iterdir():
-                if training.is_dir() and folder.name != self.run_id:
-                    shutil.rmtree(training)
+        """Drop the training sets and candidates of old runs, and of those that were killed.
 
-
+        What a tenant was last trained by is kept, however old: its tests may be done again.
+        """
+        recorded = list(run_folders(self.home.runs))
+        kept = {folder.name for folder in recorded[: KEPT_TRAININGS - 1]} | {self.run_id}
+        last = Progress(self.home.progress).values("trained_by")
+        for training in sorted(self.home.runs.glob("*/*/")):
+            run, tenant = training.parent.name, TenantId(training.name)
+            if run not in kept and last.get(tenant) != run:
+                shutil.rmtree(training)
 
 
 def _states(con: duckdb.DuckDBPyConnection) -> dict[TenantId, str]:

@@ -60,11 +60,15 @@ class _Blocked(Exception):
 
 @dataclass
 class TenantStages:
-    """One tenant's way through a run; ``state`` names the data that it starts from."""
+    """One tenant's way through a run.
+
+    ``state`` names the data that it starts from, ``rejected`` the rows that were turned away.
+    """
 
     context: RunContext
     tenant: TenantId
     state: str
+    rejected: str = ""
     stages: list[Stage] = field(default_factory=list)
     facts: dict[str, int | float | str] = field(default_factory=dict)
     audit: Verdict | None = None
@@ -108,21 +112,24 @@ class TenantStages:
             # One tenant's failure is recorded and leaves the others to go on.
             outcome, note = Outcome.FAILED, str(error)
         seconds = time.perf_counter() - started
-        self.stages.append(
-            Stage(name=name, outcome=outcome, seconds=seconds, rows=rows, note=note)
-        )
+        self.stages.append(Stage(name=name, outcome=outcome, seconds=seconds, rows=rows, note=note))
         return outcome in (Outcome.DONE, Outcome.NOTHING_NEW)
 
     def _mark(self, name: str) -> str:
-        """Everything that goes into a stage, those before it included."""
+        """Everything that goes into a stage, and nothing else: what is added to a bound is
+        audited or tested again, and trains nothing anew."""
         settings, home = self.context.settings, self.context.home
-        inputs: list[object] = [self.state, settings.audit]
-        if settings.audit.max_age_hours >= 0:
-            inputs.append(self.context.now.replace(minute=0, second=0, microsecond=0))
+        inputs: list[object] = [self.state]
+        if name == "audit":
+            inputs += [self.rejected, settings.audit]
+            if settings.audit.max_age_hours >= 0:
+                inputs.append(self.context.now.replace(minute=0, second=0, microsecond=0))
         if name in ("learn", "behave", "release"):
-            inputs += [settings.learn, settings.behave, folder_mark(home.models)]
-        if name in ("behave", "release"):
-            inputs.append(folder_mark(home.behaviour))
+            recipe = msgspec.structs.replace(settings.learn, workers=0)
+            rules = settings.behave
+            inputs += [recipe, rules.baseline, rules.hide_purchased, folder_mark(home.models)]
+        if name == "behave":
+            inputs += [settings.behave, folder_mark(home.behaviour)]
         return mark_of(*inputs)
 
     def _audit(self) -> tuple[int, str]:
@@ -198,9 +205,7 @@ class TenantStages:
         tags = {"wherry.run": context.run_id, "wherry.snapshot": str(trained.snapshot)}
         tags["wherry.code"] = code
         runs = context.registry.log_candidates(self.tenant, trained.candidates, tags)
-        self.release = context.registry.release(
-            release, training.recommender, runs[trained.winner]
-        )
+        self.release = context.registry.release(release, training.recommender, runs[trained.winner])
         return None, f"{self.release.name}@{self.release.version} ({winner.model})"
 
     def _block_unless(self, verdict: Verdict) -> None:
@@ -231,9 +236,7 @@ FROM lake.marts.sessions WHERE tenant = $tenant
 """
 
 
-def read_facts(
-    con: duckdb.DuckDBPyConnection, tenant: TenantId
-) -> dict[str, int | float | str]:
+def read_facts(con: duckdb.DuckDBPyConnection, tenant: TenantId) -> dict[str, int | float | str]:
     """What a snapshot holds of one tenant, in a few figures."""
     cursor = con.execute(_FACTS, {"tenant": tenant})
     names = [column[0] for column in cursor.description or []]
