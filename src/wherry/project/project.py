@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ from wherry.domain import (
     TenantId,
     tenant_id,
 )
-from wherry.errors import ProjectError, RegistryError, UsageError, did_you_mean
+from wherry.errors import ModelError, ProjectError, RegistryError, UsageError, did_you_mean
 from wherry.lake import (
     Holder,
     Lake,
@@ -60,6 +61,10 @@ def utc_now() -> datetime:
 
 def _say_nothing(words: str) -> None:
     pass
+
+
+def _tell(report: Reporter, name: str, step: str) -> None:
+    report(f"{name}: {step}")
 
 
 class TenantState(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +160,7 @@ class Project:
                     mapping,
                     now=self._clock(),
                     default_tenant=tenant_id(tenant),
-                    on_progress=report,
+                    on_progress=partial(_tell, report, path.name),
                 )
                 for path in files
             ]
@@ -236,9 +241,11 @@ class Project:
         return self.registry.champion(tenant_id(tenant))
 
     def rollback(self, tenant: str = DEFAULT_TENANT, *, to: int | None = None) -> Release:
-        """Make an earlier release the champion; a running server follows by itself."""
-        with self._writing("wherry rollback", 0.0, _say_nothing):
-            return self.registry.rollback(tenant_id(tenant), to)
+        """Make an earlier release the champion; a running server follows by itself.
+
+        It touches the registry alone, so it need not wait for a run to end.
+        """
+        return self.registry.rollback(tenant_id(tenant), to)
 
     def recommender(self, tenant: str = DEFAULT_TENANT) -> Recommender:
         """The champion of a tenant, ready to answer.
@@ -297,7 +304,13 @@ class Project:
         )
 
     def _load(self, release: Release, folder: Path) -> Recommender:
-        return load_recommender(folder, load_released_model, release=release)
+        try:
+            return load_recommender(folder, load_released_model, release=release)
+        except ModelError as error:
+            raise RegistryError(
+                f"{release.name}@{release.version} can't be loaded: {error} "
+                "To go back to another release: wherry rollback"
+            ) from error
 
     def _champions_source(self) -> Callable[[], dict[TenantId, tuple[Release, Path] | None]]:
         """Ask the registry for the champions, but only when it has changed."""

@@ -25,11 +25,13 @@ class RecommenderModel(PythonModel):  # type: ignore[misc]
         """Read the arrays of the release."""
         self.answerer = Answerer.load(Path(context.artifacts["recommender"]), load_released_model)
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> list[Any]:
+    # MLflow warns of a missing hint, and of those that it can't make a schema from; this one it
+    # takes as it is. A list of rows does as well.
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> list[Any]:
         """Recommend for each row; see the module's docstring."""
-        if isinstance(model_input, pd.DataFrame):
-            model_input = model_input.to_dict("records")
-        return [self._answer(row) for row in model_input]
+        is_frame = isinstance(model_input, pd.DataFrame)
+        rows = model_input.to_dict("records") if is_frame else model_input
+        return [self._answer(row) for row in rows]
 
     def _answer(self, row: dict[str, Any]) -> list[dict[str, Any]]:
         query = Query(session=tuple(row["items"]), k=int(row.get("k", 10)))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import mlflow
@@ -13,8 +15,9 @@ import mlflow.pyfunc
 import msgspec
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.entities.model_registry import ModelVersion
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from wherry.domain import DEFAULT_TENANT, Candidate, Release, TenantId
 from wherry.errors import RegistryError
@@ -24,6 +27,8 @@ CHAMPION = "champion"
 
 _ROLLED_BACK = "wherry.rolled_back"
 _TENANT = "wherry.tenant"
+_FACTS = "wherry.release"
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 _FOLDER = "recommender"
 _RELEASE_FILE = "release.json"
 
@@ -35,6 +40,17 @@ def model_name(name: str, tenant: TenantId) -> str:
     'recommender.north'
     """
     return name if tenant == DEFAULT_TENANT else f"{name}.{tenant}"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what MLflow and its database raise into an error of Wherry's."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        # SQLAlchemy's words go on with the statement and all its values.
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RegistryError(f"MLflow can't do this: {words}") from error
 
 
 @dataclass(frozen=True)
@@ -81,68 +97,58 @@ class Registry:
 
         Returns the MLflow run's id of each candidate by its name.
         """
-        client = self.client
-        experiment = self._experiment(client, tenant)
-        runs = {}
-        for candidate in candidates:
-            run = client.create_run(experiment, run_name=candidate.name)
-            client.log_batch(
-                run.info.run_id,
-                metrics=_metrics(candidate, run.info.start_time),
-                params=[Param(key, str(value)) for key, value in candidate.params.items()],
-                tags=[RunTag(key, value) for key, value in tags.items()]
-                + [RunTag("model", candidate.model)],
-            )
-            client.set_terminated(run.info.run_id, "FAILED" if candidate.error else "FINISHED")
-            runs[candidate.name] = run.info.run_id
-        return runs
+        with _explained():
+            client = self.client
+            experiment = self._experiment(client, tenant)
+            return {each.name: _log_run(client, experiment, each, tags) for each in candidates}
 
     def release(self, release: Release, folder: Path, mlflow_run: str) -> Release:
         """Register a recommender's folder as the next version and make it the champion.
 
-        The folder goes in whole with ``release.json``; MLflow loads it by a script, without
-        pickle. The alias moves last, so a release that was cut short answers nobody.
+        The folder, called ``recommender``, goes in whole with ``release.json``; MLflow loads it
+        by a script, without pickle. What it came from is also a tag of the version, so that it
+        is known of a release whose files are lost. The alias moves last, so a release that was
+        cut short answers nobody.
         """
-        (folder / _RELEASE_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(release)))
-        client = self.client
+        facts = msgspec.json.format(msgspec.json.encode(release))
+        (folder / _RELEASE_FILE).write_bytes(facts)
         name = model_name(self.name, release.tenant)
-        source = self._log_model(folder, mlflow_run)
-        try:
-            client.get_registered_model(name)
-        except MlflowException:
-            client.create_registered_model(name, tags={_TENANT: release.tenant})
-        version = client.create_model_version(name, source=source, run_id=mlflow_run)
-        client.set_registered_model_alias(name, CHAMPION, version.version)
+        with _explained():
+            client = self.client
+            source = self._log_model(folder, mlflow_run)
+            if self._find_model(client, name) is None:
+                client.create_registered_model(name, tags={_TENANT: release.tenant})
+            version = client.create_model_version(
+                name, source=source, run_id=mlflow_run, tags={_FACTS: facts.decode()}
+            )
+            client.set_registered_model_alias(name, CHAMPION, version.version)
         return msgspec.structs.replace(release, version=int(version.version))
 
     def champion(self, tenant: TenantId) -> Release | None:
         """The release that answers for a tenant, or None before the first."""
-        try:
-            version = self.client.get_model_version_by_alias(
-                model_name(self.name, tenant), CHAMPION
-            )
-        except MlflowException:
-            return None
-        return self._read(version)
+        with _explained():
+            version = self._champion(self.client, model_name(self.name, tenant))
+        return _read(version) if version else None
 
     def champions(self) -> dict[TenantId, tuple[Release, Path]]:
         """Every tenant's champion and the folder that it answers from."""
         found = {}
-        for model in self.client.search_registered_models():
-            tenant = TenantId(model.tags.get(_TENANT, ""))
-            if not tenant or model.name != model_name(self.name, tenant):
-                continue
-            if CHAMPION in model.aliases:
-                version = self.client.get_model_version(model.name, model.aliases[CHAMPION])
-                found[tenant] = (self._read(version), self.folder_of(version))
+        with _explained():
+            client = self.client
+            for model in _pages(client.search_registered_models):
+                tenant = TenantId(model.tags.get(_TENANT, ""))
+                if CHAMPION in model.aliases and model.name == model_name(self.name, tenant):
+                    version = client.get_model_version(model.name, model.aliases[CHAMPION])
+                    found[tenant] = (_read(version), self.folder_of(version))
         return found
 
     def releases(self, tenant: TenantId) -> list[tuple[Release, bool]]:
         """A tenant's releases, the newest first, each with whether it was rolled back."""
         name = model_name(self.name, tenant)
-        versions = self.client.search_model_versions(f"name='{name}'")
-        versions = sorted(versions, key=lambda version: int(version.version), reverse=True)
-        return [(self._read(version), _ROLLED_BACK in version.tags) for version in versions]
+        with _explained():
+            versions = list(_pages(self.client.search_model_versions, f"name='{name}'"))
+        versions.sort(key=lambda version: int(version.version), reverse=True)
+        return [(_read(version), _ROLLED_BACK in version.tags) for version in versions]
 
     def rollback(self, tenant: TenantId, to: int | None = None) -> Release:
         """Make an earlier version the champion: the one before, or the version ``to``.
@@ -153,13 +159,13 @@ class Registry:
         Raises:
             RegistryError: If there is no champion, no such version, or nothing to go back to.
         """
-        client, name = self.client, model_name(self.name, tenant)
+        name = model_name(self.name, tenant)
         champion = self.champion(tenant)
         if champion is None:
             raise RegistryError(f"{name} has no champion to roll back from. Run: wherry run")
-        known = {release.version: gone for release, gone in self.releases(tenant)}
+        known = {release.version: (release, gone) for release, gone in self.releases(tenant)}
         if to is None:
-            earlier = [v for v, gone in known.items() if v < champion.version and not gone]
+            earlier = [v for v, (_, gone) in known.items() if v < champion.version and not gone]
             if not earlier:
                 raise RegistryError(
                     f"{name} has no earlier release than version {champion.version}. "
@@ -168,31 +174,40 @@ class Registry:
             to = max(earlier)
         elif to not in known:
             raise RegistryError(f"{name} has no version {to}. See: wherry releases")
-        if to < champion.version:
-            client.set_model_version_tag(name, str(champion.version), _ROLLED_BACK, "true")
-        elif to != champion.version:
-            client.delete_model_version_tag(name, str(to), _ROLLED_BACK)
-        client.set_registered_model_alias(name, CHAMPION, str(to))
-        return self._read(client.get_model_version(name, str(to)))
+        with _explained():
+            client = self.client
+            if to < champion.version:
+                client.set_model_version_tag(name, str(champion.version), _ROLLED_BACK, "true")
+            elif to != champion.version:
+                client.delete_model_version_tag(name, str(to), _ROLLED_BACK)
+            client.set_registered_model_alias(name, CHAMPION, str(to))
+        return known[to][0]
 
     def folder_of(self, version: ModelVersion) -> Path:
         """The folder of a version's recommender, also after the project has moved."""
         uri = self.client.get_model_version_download_uri(version.name, version.version)
         path = Path(unquote(urlsplit(uri).path)) / "artifacts" / _FOLDER
-        if not path.exists() and not self.tracking_uri:
-            return self.home / Path(*path.parts[path.parts.index(self.home.name) + 1 :])
-        return path
+        if self.tracking_uri:
+            return path
+        # MLflow keeps absolute paths; those of a copy still point to where it was copied from.
+        place = len(path.parts) - path.parts[::-1].index(self.home.name)
+        return self.home.joinpath(*path.parts[place:])
 
-    def _read(self, version: ModelVersion) -> Release:
-        path = self.folder_of(version) / _RELEASE_FILE
+    def _champion(self, client: MlflowClient, name: str) -> ModelVersion | None:
         try:
-            release = msgspec.json.decode(path.read_bytes(), type=Release)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise RegistryError(
-                f"Version {version.version} of {version.name} can't be read: {error}. "
-                "Go back to another one: wherry rollback --to VERSION"
-            ) from error
-        return msgspec.structs.replace(release, version=int(version.version))
+            return client.get_model_version_by_alias(name, CHAMPION)
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
+
+    def _find_model(self, client: MlflowClient, name: str) -> RegisteredModel | None:
+        try:
+            return client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code in _ABSENT:
+                return None
+            raise
 
     def _experiment(self, client: MlflowClient, tenant: TenantId) -> str:
         """The tenant's experiment, whose artifacts go into this project's folder.
@@ -220,6 +235,46 @@ class Registry:
                 pip_requirements=["wherry"],
             )
         return str(logged.model_uri)
+
+
+def _pages(search: Callable[..., Any], *filters: str) -> Iterator[Any]:
+    """All that one of MLflow's searches finds, which gives it page by page."""
+    token = None
+    while True:
+        page = search(*filters, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _read(version: ModelVersion) -> Release:
+    """What a version came from."""
+    try:
+        release = msgspec.json.decode(version.tags.get(_FACTS, ""), type=Release)
+    except msgspec.MsgspecError as error:
+        raise RegistryError(
+            f"Version {version.version} of {version.name} was not made by Wherry, or by another "
+            f"version of it ({error}). Delete it with MLflow, or give the alias {CHAMPION!r} to "
+            "another version."
+        ) from error
+    return msgspec.structs.replace(release, version=int(version.version))
+
+
+def _log_run(
+    client: MlflowClient, experiment: str, candidate: Candidate, tags: dict[str, str]
+) -> str:
+    """Make a candidate an MLflow run, and return the run's id."""
+    run = client.create_run(experiment, run_name=candidate.name)
+    name: str = run.info.run_id
+    client.log_batch(
+        name,
+        metrics=_metrics(candidate, run.info.start_time),
+        params=[Param(key, str(value)) for key, value in candidate.params.items()],
+        tags=[RunTag(key, value) for key, value in {**tags, "model": candidate.model}.items()],
+    )
+    client.set_terminated(name, "FAILED" if candidate.error else "FINISHED")
+    return name
 
 
 def _metrics(candidate: Candidate, at: int) -> list[Metric]:
