@@ -41,7 +41,10 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
-        """Show what is being done: a moving line in a terminal, else a line for each step."""
+        """Show what is being done, told as ``stage`` or ``stage: step``.
+
+        A terminal shows one moving line, anything else a line for each stage.
+        """
         if self.as_json or not sys.stderr.isatty():
             yield (lambda words: None) if self.as_json else _Lines()
             return
@@ -58,16 +61,17 @@ class Output:
 
 
 class _Lines:
-    """Progress where there is no terminal: each step once, on a line of its own."""
+    """Progress where there is no terminal: each stage once, on a line of its own."""
 
     def __init__(self) -> None:
         self._last = ""
 
     def __call__(self, words: str) -> None:
-        if words != self._last:
-            sys.stderr.write(words + "\n")
+        stage = words.partition(": ")[0]
+        if stage != self._last:
+            sys.stderr.write(stage + "\n")
             sys.stderr.flush()
-            self._last = words
+            self._last = stage
 
 
 def report_error(message: str, kind: str, *, as_json: bool = False) -> None:
