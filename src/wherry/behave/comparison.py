@@ -15,6 +15,13 @@ from wherry.learn.metrics import Evaluation
 def beats_baseline(subject: Subject) -> Iterator[Check]:
     """The winner is better than the baseline: the interval of the difference is above 0."""
     if subject.baseline is None:
+        yield Check(
+            name="beats the baseline",
+            passed=False,
+            bound="> 0 with its interval",
+            message=f"The baseline {subject.rules.baseline!r} could not be fitted, so nothing "
+            "shows that the winner is worth releasing. See the leaderboard for what went wrong.",
+        )
         return
     difference = subject.winner.difference(subject.baseline, subject.metric, seed=subject.seed)
     passed = difference.low > 0
@@ -42,18 +49,22 @@ def holds_against_champion(subject: Subject) -> Iterator[Check]:
     test window.
     """
     if subject.champion is None:
+        if subject.champion_fault:
+            yield Check(
+                name="no worse than the champion",
+                passed=False,
+                severity=Severity.WARN,
+                message="The champion's recipe can't be fitted any more, so nothing was compared "
+                f"with it: {subject.champion_fault}",
+            )
         return
     yield _held(subject, "no worse than the champion", "all", None, subject.rules.margin)
     for name, mask in slices(subject).items():
         if mask.any():
-            yield _held(
-                subject, "no worse in any slice", name, mask, subject.rules.slice_margin
-            )
+            yield _held(subject, "no worse in any slice", name, mask, subject.rules.slice_margin)
 
 
-def _held(
-    subject: Subject, name: str, part: str, mask: np.ndarray | None, margin: float
-) -> Check:
+def _held(subject: Subject, name: str, part: str, mask: np.ndarray | None, margin: float) -> Check:
     assert subject.champion is not None
     winner, champion = subject.winner, subject.champion
     if mask is not None:

@@ -14,8 +14,12 @@ returns a :class:`~wherry.domain.Check` or several::
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
+
+import msgspec
 
 from wherry.behave.subject import Subject
 from wherry.domain import Check
@@ -32,28 +36,57 @@ def load_own_checks(folder: Path) -> dict[str, OwnCheck]:
     """
     own: dict[str, OwnCheck] = {}
     for path in sorted(folder.glob("[!_]*.py")):
-        spec = importlib.util.spec_from_file_location(f"wherry_own_checks.{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            raise UsageError(f"{path} can't be loaded: {type(error).__name__}: {error}") from error
-        found = {name: value for name, value in vars(module).items() if name.startswith("check_")}
+        module = _run(path)
+        # What a file imports is not its own, even if its name is like that of a check.
+        found = {
+            name: value
+            for name, value in vars(module).items()
+            if name.startswith("check_") and getattr(value, "__module__", "") == module.__name__
+        }
         if not found:
-            raise UsageError(f"{path} holds no check: a function whose name begins with 'check_'.")
+            raise UsageError(
+                f"{path} holds no check: a function whose name begins with 'check_'. Define one "
+                "there, or begin the file's name with '_'."
+            )
         own |= {f"{path.stem}.{name}": value for name, value in found.items()}
     return own
+
+
+def _run(path: Path) -> ModuleType:
+    """Import a file under a name of its own, without touching ``sys.path``."""
+    name = f"wherry_own_checks.{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and the like look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise UsageError(
+            f"{path} can't be loaded: {type(error).__name__}: {error}. Correct the file, or move "
+            "it out of the folder."
+        ) from error
+    return module
 
 
 def run_own_check(name: str, check: OwnCheck, subject: Subject) -> Iterator[Check]:
     """Run one of the shop's checks; one that raises has failed, with what it raised."""
     try:
         result = check(subject)
-        checks = (result,) if isinstance(result, Check) else tuple(result)
+        checks = [_plain(each) for each in ([result] if isinstance(result, Check) else result)]
     except Exception as error:  # noqa: BLE001  a shop's own code may raise anything
         message = f"It raised {type(error).__name__}: {error}"
-        yield Check(name=name, passed=False, bound="runs", message=message)
-        return
+        checks = [Check(name=name, passed=False, bound="runs", message=message)]
     yield from checks
+
+
+def _plain(check: object) -> Check:
+    """A check whose figures are plain ones, as NumPy's are not, and that can be recorded."""
+    if not isinstance(check, Check):
+        raise TypeError(f"a check returns Check or several, not {type(check).__name__}")
+    figure = None if check.figure is None else float(check.figure)
+    plain = msgspec.structs.replace(check, passed=bool(check.passed), figure=figure)
+    msgspec.json.encode(plain)
+    return plain

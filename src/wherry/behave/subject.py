@@ -20,8 +20,9 @@ class Subject:
 
     ``answerer`` is what would be released, fitted on all sessions. ``winner``, ``baseline``
     and ``champion`` are the answers of the recipes to the same ``instances`` of the test
-    window, each fitted on the sessions before it; ``champion`` is None before the first
-    release. ``counts`` (n_items,) are events in training, ``rules`` the bounds.
+    window, each fitted on the sessions before it; ``baseline`` is None where it could not be
+    fitted, ``champion`` before the first release and where ``champion_fault`` says why not.
+    ``counts`` (n_items,) are events in training, ``rules`` the bounds.
     """
 
     tenant: TenantId
@@ -34,6 +35,7 @@ class Subject:
     metric: str
     seed: int
     rules: Behave
+    champion_fault: str = ""
 
     def prefixes(self, at_most: int) -> list[tuple[str, ...]]:
         """Some sessions of the test window, as items' ids: a seeded sample."""

@@ -136,6 +136,7 @@ class Training:
         sessions = load_dataset(self.folder / "dataset").sessions
         window = split(sessions, test_fraction=settings.test_share)
         able = {candidate.name for candidate in trained.candidates if not candidate.error}
+        faults = {each.name: each.error for each in trained.candidates}
         return Subject(
             tenant=tenant,
             answerer=Answerer.load(self.recommender, load_released_model),
@@ -149,6 +150,7 @@ class Training:
             metric=settings.metric,
             seed=settings.seed,
             rules=self._settings.behave,
+            champion_fault=faults.get(CHAMPION, ""),
         )
 
     def _evaluation(self, name: str) -> Evaluation:
