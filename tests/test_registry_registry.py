@@ -1,0 +1,243 @@
+"""The registry: releases, the champion, and the way back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.exceptions import MlflowException
+
+import serve_shop
+from wherry.domain import DEFAULT_TENANT, Candidate, Estimate, Release, TenantId
+from wherry.errors import RegistryError
+from wherry.learn.answer import Answerer, Query
+from wherry.learn.catalogue import Catalogue
+from wherry.learn.models import load_released_model
+from wherry.learn.popularity import Popularity
+from wherry.learn.sessions import Sessions, Vocabulary
+from wherry.registry import CHAMPION, Registry, model_name
+from wherry.serve import load_recommender
+
+NORTH = TenantId("north")
+
+
+def write_recommender(folder: Path, best: int) -> Path:
+    """A recommender of five items that ranks one of them highest."""
+    items = np.array([0, best, 1, best, 2, best, 3, best, 4, best])
+    sessions = Sessions.from_events(np.repeat(np.arange(5), 2), items, np.arange(10), n_items=5)
+    model = Popularity().fit(sessions, seed=1)
+    ids = [f"i{code}" for code in range(5)]
+    scores = model.score(np.zeros(1, dtype=np.int32))
+    Answerer(model, Vocabulary(ids), Catalogue.unknown(5), scores).save(folder)
+    return folder
+
+
+def make_release(registry: Registry, folder: Path, tenant: TenantId, best: int) -> Release:
+    """Release a recommender that ranks ``best`` highest."""
+    candidate = Candidate(
+        name="popularity",
+        model="popularity",
+        params={"half_life": 7.0},
+        seed=1,
+        metrics={"mrr@20": Estimate(0.5, 0.4, 0.6)},
+    )
+    runs = registry.log_candidates(tenant, [candidate], {"wherry.snapshot": "3"})
+    release = serve_shop.release(0, tenant)
+    source = write_recommender(folder / str(best) / "recommender", best)
+    return registry.release(release, source, runs["popularity"])
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with four releases of the default tenant and one of another."""
+    folder = tmp_path_factory.mktemp("registry")
+    registry = Registry(folder / "mlflow", "recommender")
+    for best in range(4):
+        release = make_release(registry, folder / "made", DEFAULT_TENANT, best)
+        assert release.version == best + 1
+    make_release(registry, folder / "made", NORTH, 4)
+    shutil.rmtree(folder / "made")
+    return folder
+
+
+@pytest.fixture
+def registry(released: Path, tmp_path: Path) -> Registry:
+    """A copy of that registry, in a folder whose name stands in its path twice."""
+    home = tmp_path / "mlflow" / "of my shop" / "mlflow"
+    shutil.copytree(released / "mlflow", home)
+    return Registry(home, "recommender")
+
+
+def shown_first(registry: Registry, tenant: TenantId) -> str:
+    """The first item that a tenant's champion answers with, by its number."""
+    release, folder = registry.champions()[tenant]
+    recommender = load_recommender(folder, load_released_model, release=release)
+    return recommender.recommend(question()).items[0].item
+
+
+def question() -> Query:
+
+    return Query(session=("i0",), k=1)
+
+
+def champion_version(registry: Registry) -> int:
+    champion = registry.champion(DEFAULT_TENANT)
+    assert champion is not None
+    return champion.version
+
+
+def test_before_the_first_release_there_is_no_champion(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "mlflow", "recommender")
+    assert registry.champion(DEFAULT_TENANT) is None
+    assert registry.champions() == {}
+    assert registry.releases(DEFAULT_TENANT) == []
+    with pytest.raises(RegistryError, match="no champion to roll back from"):
+        registry.rollback(DEFAULT_TENANT)
+
+
+def test_the_newest_release_is_the_champion_and_says_what_it_came_from(registry: Registry) -> None:
+    champion = registry.champion(DEFAULT_TENANT)
+    assert champion == serve_shop.release(4)
+    found = registry.releases(DEFAULT_TENANT)
+    assert [(release.version, gone) for release, gone in found] == [
+        (version, False) for version in (4, 3, 2, 1)
+    ]
+
+
+def test_roll_backs_go_back_one_by_one_and_then_no_further(registry: Registry) -> None:
+    for version in (3, 2, 1):
+        assert registry.rollback(DEFAULT_TENANT).version == version
+        assert champion_version(registry) == version
+    with pytest.raises(RegistryError, match="no earlier release than version 1"):
+        registry.rollback(DEFAULT_TENANT)
+    assert champion_version(registry) == 1
+
+
+def test_a_version_that_was_rolled_back_from_is_passed_over_unless_asked_for(
+    registry: Registry, tmp_path: Path
+) -> None:
+    registry.rollback(DEFAULT_TENANT)
+    assert make_release(registry, tmp_path, DEFAULT_TENANT, 2).version == 5
+    assert registry.rollback(DEFAULT_TENANT).version == 3
+    gone = {release.version for release, gone in registry.releases(DEFAULT_TENANT) if gone}
+    assert gone == {4, 5}
+    assert registry.rollback(DEFAULT_TENANT, 4).version == 4
+    gone = {release.version for release, gone in registry.releases(DEFAULT_TENANT) if gone}
+    assert gone == {5}
+
+
+def test_a_version_that_does_not_exist_is_refused_and_changes_nothing(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match="no version 9"):
+        registry.rollback(DEFAULT_TENANT, 9)
+    assert champion_version(registry) == 4
+
+
+def test_tenants_do_not_mix(registry: Registry) -> None:
+    registry.rollback(DEFAULT_TENANT)
+    assert champion_version(registry) == 3
+    assert registry.champion(NORTH) == serve_shop.release(1, "north")
+    assert shown_first(registry, DEFAULT_TENANT) == "i2"
+    assert shown_first(registry, NORTH) == "i4"
+    assert set(registry.champions()) == {DEFAULT_TENANT, NORTH}
+    with pytest.raises(RegistryError, match="no earlier release"):
+        registry.rollback(NORTH)
+
+
+def test_a_copy_answers_from_its_own_files(registry: Registry) -> None:
+    _, folder = registry.champions()[DEFAULT_TENANT]
+    assert folder.is_relative_to(registry.home)
+    assert shown_first(registry, DEFAULT_TENANT) == "i3"
+
+
+def test_after_a_move_releases_go_into_the_new_place(registry: Registry, tmp_path: Path) -> None:
+    release = make_release(registry, tmp_path / "made", DEFAULT_TENANT, 0)
+    assert release.version == 5
+    _, folder = registry.champions()[DEFAULT_TENANT]
+    assert folder.is_relative_to(registry.home)
+    assert shown_first(registry, DEFAULT_TENANT) == "i0"
+    assert registry.rollback(DEFAULT_TENANT).version == 4
+    assert shown_first(registry, DEFAULT_TENANT) == "i3"
+
+
+def test_a_release_whose_files_are_lost_is_listed_and_can_be_rolled_back(
+    registry: Registry,
+) -> None:
+    _, folder = registry.champions()[DEFAULT_TENANT]
+    shutil.rmtree(folder)
+    assert champion_version(registry) == 4
+    assert len(registry.releases(DEFAULT_TENANT)) == 4
+    assert registry.rollback(DEFAULT_TENANT).version == 3
+    assert shown_first(registry, DEFAULT_TENANT) == "i2"
+
+
+def test_a_version_that_someone_else_registered_is_named(registry: Registry) -> None:
+    client = registry._store.client
+    source = client.get_model_version("recommender", "1").source
+    client.create_model_version("recommender", source=source)
+    client.set_registered_model_alias("recommender", CHAMPION, "5")
+    with pytest.raises(RegistryError, match="Version 5 of recommender was not made by Wherry"):
+        registry.champion(DEFAULT_TENANT)
+
+
+def test_a_database_that_breaks_is_an_error_and_never_no_champion(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        raise MlflowException("(sqlite3.OperationalError) disk I/O error\n[SQL: SELECT ...]")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_model_version_by_alias", breaks)
+    with pytest.raises(RegistryError, match="disk I/O error") as error:
+        registry.champion(DEFAULT_TENANT)
+    assert "SQL" not in str(error.value)
+
+
+def test_the_fingerprint_changes_with_the_registry_and_only_then(registry: Registry) -> None:
+    before = registry.fingerprint()
+    registry.champions()
+    assert registry.fingerprint() == before
+    registry.rollback(DEFAULT_TENANT)
+    assert registry.fingerprint() != before
+
+
+def test_plain_mlflow_loads_the_champion_and_answers_the_same(released: Path) -> None:
+    registry = Registry(released / "mlflow", "recommender")
+    mlflow.set_tracking_uri(registry.uri)
+    model = mlflow.pyfunc.load_model(f"models:/recommender@{CHAMPION}")
+    (answer,) = model.predict([{"items": ["i0", "nobody knows this"], "k": 3}])
+    release, folder = registry.champions()[DEFAULT_TENANT]
+    recommender = load_recommender(folder, load_released_model, release=release)
+
+    expected = recommender.recommend(Query(session=("i0",), k=3)).items
+    assert [each["item"] for each in answer] == [each.item for each in expected]
+    assert [each["score"] for each in answer] == pytest.approx([each.score for each in expected])
+
+
+def test_nothing_under_the_artifacts_is_a_pickle(released: Path) -> None:
+    files = [path for path in (released / "mlflow" / "artifacts").rglob("*") if path.is_file()]
+    assert files
+    for path in files:
+        assert path.suffix in {".npy", ".json", ".yaml", ".txt", ".py", ""}, path
+        # Protocol 2 and later begin with \x80 and end with a stop.
+        content = path.read_bytes()
+        assert not (content.startswith(b"\x80") and content.endswith(b".")), path
+        if path.suffix == ".npy":
+            np.load(path, allow_pickle=False)
+
+
+def test_every_candidate_is_a_run_with_its_parameters_metrics_and_tags(released: Path) -> None:
+    client = Registry(released / "mlflow", "recommender").client
+    experiment = client.get_experiment_by_name("recommender")
+    assert experiment is not None
+    run = client.search_runs([experiment.experiment_id])[0]
+    assert run.data.params == {"half_life": "7.0"}
+    assert run.data.metrics["mrr_at_20"] == 0.5
+    assert run.data.metrics["mrr_at_20_low"] == 0.4
+    assert run.data.tags["wherry.snapshot"] == "3"
+
+
+def test_the_default_tenant_has_the_bare_name() -> None:
+    assert model_name("recommender", DEFAULT_TENANT) == "recommender"
+    assert model_name("recommender", NORTH) == "recommender.north"
