@@ -1,56 +1,32 @@
-"""Releases in MLflow: registered versions of a tenant's recommender, and the alias champion."""
+"""The registry: which release answers, known at once, and what MLflow keeps of the others."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
-import mlflow
-import mlflow.pyfunc
 import msgspec
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
-from mlflow.entities.model_registry import ModelVersion, RegisteredModel
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
-from wherry.domain import DEFAULT_TENANT, Candidate, Release, TenantId
-from wherry.errors import RegistryError
+from wherry.domain import Candidate, Release, TenantId
+from wherry.lake import write_whole
 
-CHAMPION = "champion"
-"""The alias of the version that answers."""
+if TYPE_CHECKING:
+    from wherry.registry.store import Store
 
-_ROLLED_BACK = "wherry.rolled_back"
-_TENANT = "wherry.tenant"
-_FACTS = "wherry.release"
-_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-_FOLDER = "recommender"
-_RELEASE_FILE = "release.json"
+Champions = dict[TenantId, tuple[Release, Path]]
+"""Each tenant's champion, and the folder that it answers from."""
 
 
-def model_name(name: str, tenant: TenantId) -> str:
-    """What a tenant's registered model is called: the bare name for the default tenant.
+class _Seen(msgspec.Struct, frozen=True):
+    """The champions as MLflow last told them, and the state of its database then.
 
-    >>> model_name("recommender", TenantId("north"))
-    'recommender.north'
+    The folders are relative to the registry's home.
     """
-    return name if tenant == DEFAULT_TENANT else f"{name}.{tenant}"
 
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn what MLflow and its database raise into an error of Wherry's."""
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError) as error:
-        # SQLAlchemy's words go on with the statement and all its values.
-        words = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RegistryError(f"MLflow can't do this: {words}") from error
+    mark: tuple[int, ...]
+    champions: dict[TenantId, tuple[Release, str]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +36,9 @@ class Registry:
     ``home`` is the folder that the artifacts of a new registry go to; ``tracking_uri`` points
     to an MLflow server, or is empty for SQLite in ``home``. ``name`` is the registered
     model's name.
+
+    MLflow takes seconds to import and to open, so what answers is kept in a file beside its
+    database, and is taken from there as long as the database is as it was.
     """
 
     home: Path
@@ -71,15 +50,6 @@ class Registry:
         """Where MLflow keeps its tables."""
         return self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
-    @property
-    def client(self) -> MlflowClient:
-        """MLflow's own client for this registry."""
-        if not self.tracking_uri:
-            self.home.mkdir(parents=True, exist_ok=True)
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.ERROR)
-        return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-
     def fingerprint(self) -> tuple[int, ...]:
         """A cheap value that changes when the registry does; empty for a remote one."""
         if self.tracking_uri:
@@ -87,8 +57,32 @@ class Registry:
         stamps = []
         for suffix in ("", "-wal"):
             path = self.home / f"mlflow.db{suffix}"
-            stamps.append(path.stat().st_mtime_ns if path.exists() else 0)
+            found = path.stat() if path.exists() else None
+            stamps += [found.st_mtime_ns, found.st_size] if found else [0, 0]
         return tuple(stamps)
+
+    def champions(self) -> Champions:
+        """Every tenant's champion; the same that MLflow knows as ``models:/NAME@champion``.
+
+        Raises:
+            RegistryError: If MLflow can't be asked.
+        """
+        if not self.tracking_uri and not (self.home / "mlflow.db").exists():
+            return {}
+        mark = self.fingerprint()
+        seen = self._seen() if mark else None
+        if seen is not None and seen.mark == mark:
+            return {t: (release, self.home / at) for t, (release, at) in seen.champions.items()}
+        found = self._store.champions()
+        if mark and mark == self.fingerprint():
+            places = {t: (r, str(at.relative_to(self.home))) for t, (r, at) in found.items()}
+            write_whole(self._cache, msgspec.json.encode(_Seen(mark, places)))
+        return found
+
+    def champion(self, tenant: TenantId) -> Release | None:
+        """The release that answers for a tenant, or None before the first."""
+        found = self.champions().get(tenant)
+        return found[0] if found else None
 
     def log_candidates(
         self, tenant: TenantId, candidates: Iterable[Candidate], tags: dict[str, str]
@@ -97,195 +91,36 @@ class Registry:
 
         Returns the MLflow run's id of each candidate by its name.
         """
-        with _explained():
-            client = self.client
-            experiment = self._experiment(client, tenant)
-            return {each.name: _log_run(client, experiment, each, tags) for each in candidates}
+        return self._store.log_candidates(tenant, candidates, tags)
 
     def release(self, release: Release, folder: Path, mlflow_run: str) -> Release:
-        """Register a recommender's folder as the next version and make it the champion.
-
-        The folder, called ``recommender``, goes in whole with ``release.json``; MLflow loads it
-        by a script, without pickle. What it came from is also a tag of the version, so that it
-        is known of a release whose files are lost. The alias moves last, so a release that was
-        cut short answers nobody.
-        """
-        facts = msgspec.json.format(msgspec.json.encode(release))
-        (folder / _RELEASE_FILE).write_bytes(facts)
-        name = model_name(self.name, release.tenant)
-        with _explained():
-            client = self.client
-            source = self._log_model(folder, mlflow_run)
-            if self._find_model(client, name) is None:
-                client.create_registered_model(name, tags={_TENANT: release.tenant})
-            version = client.create_model_version(
-                name, source=source, run_id=mlflow_run, tags={_FACTS: facts.decode()}
-            )
-            client.set_registered_model_alias(name, CHAMPION, version.version)
-        return msgspec.structs.replace(release, version=int(version.version))
-
-    def champion(self, tenant: TenantId) -> Release | None:
-        """The release that answers for a tenant, or None before the first."""
-        with _explained():
-            version = self._champion(self.client, model_name(self.name, tenant))
-        return _read(version) if version else None
-
-    def champions(self) -> dict[TenantId, tuple[Release, Path]]:
-        """Every tenant's champion and the folder that it answers from."""
-        found = {}
-        with _explained():
-            client = self.client
-            for model in _pages(client.search_registered_models):
-                tenant = TenantId(model.tags.get(_TENANT, ""))
-                if CHAMPION in model.aliases and model.name == model_name(self.name, tenant):
-                    version = client.get_model_version(model.name, model.aliases[CHAMPION])
-                    found[tenant] = (_read(version), self.folder_of(version))
-        return found
+        """Register a recommender's folder as the next version and make it the champion."""
+        return self._store.release(release, folder, mlflow_run)
 
     def releases(self, tenant: TenantId) -> list[tuple[Release, bool]]:
         """A tenant's releases, the newest first, each with whether it was rolled back."""
-        name = model_name(self.name, tenant)
-        with _explained():
-            versions = list(_pages(self.client.search_model_versions, f"name='{name}'"))
-        versions.sort(key=lambda version: int(version.version), reverse=True)
-        return [(_read(version), _ROLLED_BACK in version.tags) for version in versions]
+        return self._store.releases(tenant)
 
     def rollback(self, tenant: TenantId, to: int | None = None) -> Release:
         """Make an earlier version the champion: the one before, or the version ``to``.
 
-        A version that was rolled back from is passed over by later roll-backs, unless it is
-        asked for by number.
-
         Raises:
             RegistryError: If there is no champion, no such version, or nothing to go back to.
         """
-        name = model_name(self.name, tenant)
-        champion = self.champion(tenant)
-        if champion is None:
-            raise RegistryError(f"{name} has no champion to roll back from. Run: wherry run")
-        known = {release.version: (release, gone) for release, gone in self.releases(tenant)}
-        if to is None:
-            earlier = [v for v, (_, gone) in known.items() if v < champion.version and not gone]
-            if not earlier:
-                raise RegistryError(
-                    f"{name} has no earlier release than version {champion.version}. "
-                    "See: wherry releases"
-                )
-            to = max(earlier)
-        elif to not in known:
-            raise RegistryError(f"{name} has no version {to}. See: wherry releases")
-        with _explained():
-            client = self.client
-            if to < champion.version:
-                client.set_model_version_tag(name, str(champion.version), _ROLLED_BACK, "true")
-            elif to != champion.version:
-                client.delete_model_version_tag(name, str(to), _ROLLED_BACK)
-            client.set_registered_model_alias(name, CHAMPION, str(to))
-        return known[to][0]
+        return self._store.rollback(tenant, to)
 
-    def folder_of(self, version: ModelVersion) -> Path:
-        """The folder of a version's recommender, also after the project has moved."""
-        uri = self.client.get_model_version_download_uri(version.name, version.version)
-        path = Path(unquote(urlsplit(uri).path)) / "artifacts" / _FOLDER
-        if self.tracking_uri:
-            return path
-        # MLflow keeps absolute paths; those of a copy still point to where it was copied from.
-        place = len(path.parts) - path.parts[::-1].index(self.home.name)
-        return self.home.joinpath(*path.parts[place:])
+    @property
+    def _store(self) -> Store:
+        from wherry.registry.store import Store  # noqa: PLC0415  MLflow takes seconds to import
 
-    def _champion(self, client: MlflowClient, name: str) -> ModelVersion | None:
+        return Store(self.home, self.name, self.tracking_uri)
+
+    @property
+    def _cache(self) -> Path:
+        return self.home / "champions.json"
+
+    def _seen(self) -> _Seen | None:
         try:
-            return client.get_model_version_by_alias(name, CHAMPION)
-        except MlflowException as error:
-            if error.error_code in _ABSENT:
-                return None
-            raise
-
-    def _find_model(self, client: MlflowClient, name: str) -> RegisteredModel | None:
-        try:
-            return client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code in _ABSENT:
-                return None
-            raise
-
-    def _experiment(self, client: MlflowClient, tenant: TenantId) -> str:
-        """The tenant's experiment, whose artifacts go into this project's folder.
-
-        MLflow keeps that folder as an absolute path, so after a move the experiment is put
-        aside under another name and a new one goes on in the new place.
-        """
-        name = model_name(self.name, tenant)
-        location = None if self.tracking_uri else str(self.home / "artifacts")
-        known = client.get_experiment_by_name(name)
-        if known is not None and location in (None, known.artifact_location):
-            return str(known.experiment_id)
-        if known is not None:
-            client.rename_experiment(known.experiment_id, f"{name}, up to {known.experiment_id}")
-        return str(client.create_experiment(name, artifact_location=location))
-
-    def _log_model(self, folder: Path, mlflow_run: str) -> str:
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
-        with mlflow.start_run(run_id=mlflow_run):
-            logged = mlflow.pyfunc.log_model(
-                name=_FOLDER,
-                python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts={_FOLDER: str(folder)},
-                pip_requirements=["wherry"],
-            )
-        return str(logged.model_uri)
-
-
-def _pages(search: Callable[..., Any], *filters: str) -> Iterator[Any]:
-    """All that one of MLflow's searches finds, which gives it page by page."""
-    token = None
-    while True:
-        page = search(*filters, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _read(version: ModelVersion) -> Release:
-    """What a version came from."""
-    try:
-        release = msgspec.json.decode(version.tags.get(_FACTS, ""), type=Release)
-    except msgspec.MsgspecError as error:
-        raise RegistryError(
-            f"Version {version.version} of {version.name} was not made by Wherry, or by another "
-            f"version of it ({error}). Delete it with MLflow, or give the alias {CHAMPION!r} to "
-            "another version."
-        ) from error
-    return msgspec.structs.replace(release, version=int(version.version))
-
-
-def _log_run(
-    client: MlflowClient, experiment: str, candidate: Candidate, tags: dict[str, str]
-) -> str:
-    """Make a candidate an MLflow run, and return the run's id."""
-    run = client.create_run(experiment, run_name=candidate.name)
-    name: str = run.info.run_id
-    client.log_batch(
-        name,
-        metrics=_metrics(candidate, run.info.start_time),
-        params=[Param(key, str(value)) for key, value in candidate.params.items()],
-        tags=[RunTag(key, value) for key, value in {**tags, "model": candidate.model}.items()],
-    )
-    client.set_terminated(name, "FAILED" if candidate.error else "FINISHED")
-    return name
-
-
-def _metrics(candidate: Candidate, at: int) -> list[Metric]:
-    """A candidate's figures under names that MLflow allows (``@`` becomes ``_at_``)."""
-    figures = {
-        "fit_seconds": candidate.fit_seconds,
-        "answer_microseconds": candidate.answer_microseconds,
-        "size_bytes": float(candidate.size_bytes),
-    }
-    for name, estimate in candidate.metrics.items():
-        plain = name.replace("@", "_at_")
-        figures |= {plain: estimate.value, f"{plain}_low": estimate.low}
-        figures[f"{plain}_high"] = estimate.high
-    return [Metric(name, value, at, 0) for name, value in figures.items()]
+            return msgspec.json.decode(self._cache.read_bytes(), type=_Seen)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None  # as good as none: MLflow is asked
