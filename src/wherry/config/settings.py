@@ -146,7 +146,8 @@ class Learn(Table, frozen=True):
     The newest ``test_share`` of sessions are the test window, and the same share of
     the rest, from its tail, the validation window that parameters are chosen on.
     ``max_test_sessions`` and ``max_validation_sessions`` bound the sessions that are judged
-    (a seeded sample of sessions; the ranking is always over all items). ``history_days``
+    (a seeded sample of whole sessions, of 20,000 and 3,000 questions at the most; the ranking is
+    always over all items). ``history_days``
     bounds how far back training looks (0: all). ``workers``: candidates fitted at once
     (0: one a core).
     """
