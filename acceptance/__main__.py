@@ -1,6 +1,6 @@
 """Run every acceptance part, print what was found, and end with 1 if any of it falls short.
 
-    python -m acceptance --data ../shared/data
+python -m acceptance --data ../shared/data
 """
 
 from __future__ import annotations

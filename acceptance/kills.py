@@ -106,9 +106,10 @@ def _survives(scene: Scene, folder: Path, moment: float) -> bool:
     same = _hashes(folder) == scene.hashes
     champion = Project.open(folder).champion()
     verdict = "same tables" if same else "TABLES DIFFER"
+    answers = f"{champion.name}@{champion.version}" if champion else "no champion"
     print(
-        f"  {scene.name}: {how} after {moment * scene.seconds:5.2f} s, then code {code}, {verdict}, "
-        f"{f'{champion.name}@{champion.version}' if champion else 'no champion'}",
+        f"  {scene.name}: {how} after {moment * scene.seconds:5.2f} s, then code {code}, "
+        f"{verdict}, {answers}",
         flush=True,
     )
     shutil.rmtree(folder)

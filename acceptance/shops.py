@@ -56,7 +56,9 @@ def _accept_shop(shop: Shop, data: Path, folder: Path) -> bool:
     loads = project.import_files(shop.preset, str(data / "*.parquet"))
     record = project.run()
     with project.lake.reader() as con:
-        found = dict(zip(("events", "sessions", "items"), con.execute(_COUNTS).fetchall()[0]))
+        found = dict(
+            zip(("events", "sessions", "items"), con.execute(_COUNTS).fetchall()[0], strict=True)
+        )
     wanted = expected(data)
     print(f"\n{shop.folder}: {sum(x.taken for x in loads):,} rows taken, "
           f"{sum(x.known for x in loads):,} known, {sum(x.rejected for x in loads):,} rejected; "

@@ -31,13 +31,15 @@ def choose(
     *,
     seed: int,
     max_sessions: int = 2000,
+    max_questions: int = 3000,
     grid: Sequence[Params] | None = None,
 ) -> Choice:
     """Fit and measure each parameter set of a model's grid; the first of the best wins.
 
     ``windows`` are splits of the *training* sessions: each has the days before the test
     window in turn as its ``test``. Figures are the mean over windows of :data:`CHOSEN_BY`, on
-    at most ``max_sessions`` sessions of each window, drawn with ``seed``.
+    at most ``max_sessions`` whole sessions of each window, drawn with ``seed``, and about
+    ``max_questions`` instances of them: where sessions are long, fewer tell as much.
 
     Raises:
         ModelError: the grid is empty, or no window has anything to predict.
@@ -48,7 +50,7 @@ def choose(
     if len(tried) == 1:
         return Choice(tried[0], ())
     splits = (windows,) if isinstance(windows, Split) else tuple(windows)
-    asked = [(each, _sample(each, seed, max_sessions)) for each in splits]
+    asked = [(each, sample(each, seed, max_sessions, max_questions)) for each in splits]
     asked = [(each, instances) for each, instances in asked if len(instances)]
     if not asked:
         raise ModelError(
@@ -60,11 +62,18 @@ def choose(
     return Choice(tried[int(np.argmax(figures))], trials)
 
 
-def _sample(window: Split, seed: int, max_sessions: int) -> Instances:
+def sample(window: Split, seed: int, max_sessions: int, max_questions: int) -> Instances:
+    """The instances of a window's test sessions, or of a seeded sample of whole sessions.
+
+    The sample holds at most ``max_sessions`` sessions, and no more of them than make up
+    ``max_questions`` instances (but at least one).
+    """
     sessions = window.test
-    if len(sessions) > max_sessions:
-        rng = np.random.default_rng(seed)
-        sessions = sessions.take(rng.choice(len(sessions), max_sessions, replace=False))
+    order = np.random.default_rng(seed).permutation(len(sessions))[:max_sessions]
+    questions = np.cumsum(sessions.lengths[order] - 1)
+    within = max(int(np.searchsorted(questions, max_questions, side="right")), 1)
+    if within < len(sessions):
+        sessions = sessions.take(order[:within])
     return Instances.of(sessions, since=window.cut)
 
 

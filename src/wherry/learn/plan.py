@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
-import numpy as np
 
 from wherry.domain import Candidate, Params
 from wherry.errors import ModelError
+from wherry.learn.choice import sample
 from wherry.learn.instances import Instances
 from wherry.learn.split import Split
+
+
+MAX_QUESTIONS = 20_000
+"""How many instances a candidate is asked about at the most, in whole sessions."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,14 +64,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def test_instances(window: Split, *, max_sessions: int, seed: int) -> Instances:
     """The questions of a test window, the same for every candidate and for every run.
 
-    Of more than ``max_sessions`` sessions a seeded sample is asked about; the catalogue is
-    always ranked whole.
+    Of a large window a seeded sample of whole sessions is asked about; the catalogue is always
+    ranked whole.
     """
-    sessions = window.test
-    if len(sessions) > max_sessions:
-        rng = np.random.default_rng(seed)
-        sessions = sessions.take(rng.choice(len(sessions), max_sessions, replace=False))
-    return Instances.of(sessions, since=window.cut)
+    return sample(window, seed, max_sessions, MAX_QUESTIONS)
 
 
 def write_candidate(folder: Path, candidate: Candidate) -> None:
