@@ -6,7 +6,7 @@ from wherry.lake.journal import recover, transaction
 from wherry.lake.lake import CATALOG, Lake, newest_snapshot, quote
 from wherry.lake.lock import Holder, describe_holder, project_lock, read_holder
 from wherry.lake.published import Published, publish, read_published
-from wherry.lake.raw import TABLES, create_raw_tables, next_load_id
+from wherry.lake.raw import TABLES, create_raw_tables, has_raw_tables, next_load_id
 
 __all__ = [
     "CATALOG",
@@ -18,6 +18,7 @@ __all__ = [
     "content_hashes",
     "create_raw_tables",
     "describe_holder",
+    "has_raw_tables",
     "newest_snapshot",
     "next_load_id",
     "project_lock",

@@ -67,16 +67,18 @@ TABLES = {
 }
 
 
+def has_raw_tables(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the raw tables are there; a lake that was only just begun lacks them."""
+    found = con.execute(
+        "SELECT table_name FROM duckdb_tables() "
+        "WHERE database_name = 'lake' AND schema_name = 'raw'"
+    ).fetchall()
+    return set(TABLES) <= {name for (name,) in found}
+
+
 def create_raw_tables(con: duckdb.DuckDBPyConnection) -> None:
     """Create the raw tables where they are missing; nothing that exists is touched."""
-    present = {
-        row[0]
-        for row in con.execute(
-            "SELECT table_name FROM duckdb_tables() "
-            "WHERE database_name = 'lake' AND schema_name = 'raw'"
-        ).fetchall()
-    }
-    if set(TABLES) <= present:
+    if has_raw_tables(con):
         return
     con.execute("BEGIN")
     con.execute("CREATE SCHEMA IF NOT EXISTS lake.raw")

@@ -27,6 +27,7 @@ from wherry.lake import (
     Holder,
     Lake,
     Published,
+    has_raw_tables,
     project_lock,
     read_holder,
     read_published,
@@ -210,7 +211,7 @@ class Project:
         intake = None
         if lake.exists():
             with lake.reader() as con:
-                intake = read_intake(con)
+                intake = read_intake(con) if has_raw_tables(con) else None
         folder = next(run_folders(self.home.runs), None)
         return ProjectStatus(
             shop=self.settings.shop,

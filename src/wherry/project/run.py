@@ -15,7 +15,7 @@ from wherry.collect import Loaded, find_files, find_mapping, load_file
 from wherry.config import Settings, Source
 from wherry.domain import DEFAULT_TENANT, STAGES, Outcome, RunId, RunRecord, Stage, TenantId
 from wherry.errors import WherryError
-from wherry.lake import Lake, create_raw_tables
+from wherry.lake import Lake, create_raw_tables, next_load_id
 from wherry.project.home import Home
 from wherry.project.progress import Progress, mark_of
 from wherry.project.records import run_folders
@@ -118,6 +118,10 @@ class Run:
         ]
 
     def _transform(self) -> Stage:
+        with self.lake.reader() as con:
+            if next_load_id(con) == 1:
+                note = "nothing has been imported yet: wherry import"
+                return Stage(name="transform", outcome=Outcome.SKIPPED, seconds=0.0, note=note)
         made = transform(
             self.lake,
             self.home.transforms,

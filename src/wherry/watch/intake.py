@@ -14,13 +14,14 @@ FROM lake.raw.loads
 """
 
 _REASONS = """
-SELECT reason, count(*) AS rows, any_value(source), min(line)
+SELECT reason, count(*) AS rows,
+       first(source ORDER BY load_id, line), first(line ORDER BY load_id, line)
 FROM lake.raw.rejected GROUP BY reason ORDER BY rows DESC, reason LIMIT ?
 """
 
 
 class Reason(msgspec.Struct, frozen=True):
-    """Why rows were turned away: how many, and the first of them in one of the files."""
+    """Why rows were turned away: how many, and the first of them, in the first of the files."""
 
     reason: str
     rows: int

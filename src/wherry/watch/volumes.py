@@ -39,9 +39,7 @@ class Volumes(msgspec.Struct, frozen=True, kw_only=True):
     days: tuple[Day, ...]
 
 
-def read_volumes(
-    con: duckdb.DuckDBPyConnection, tenant: TenantId, *, days: int = 7
-) -> Volumes:
+def read_volumes(con: duckdb.DuckDBPyConnection, tenant: TenantId, *, days: int = 7) -> Volumes:
     """Read one tenant's volumes from the attached snapshot."""
     sessions, events, first, last = con.execute(_TOTALS, [tenant]).fetchall()[0]
     newest = con.execute(_DAYS, [tenant, days]).fetchall()
