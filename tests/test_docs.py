@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,29 +17,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import typer
 
+import serve_shop
 import wherry
+from behave_subject import answerer, subject
 from transform_shop import Shop, Told
-from wherry.behave import Subject, load_own_checks
+from wherry.behave import load_own_checks
 from wherry.behave.own import run_own_check
 from wherry.cli.app import app
 from wherry.collect import find_files, find_mapping, load_file
-from wherry.config import Behave, parse_settings, read_settings
-from wherry.domain import STAGES, TenantId
+from wherry.config import parse_settings, read_settings
+from wherry.domain import STAGES
 from wherry.lake import Lake
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
-from wherry.learn.instances import Instances
-from wherry.learn.metrics import evaluate
 from wherry.learn.models import MODELS, load_own_models
-from wherry.learn.popularity import Popularity
-from wherry.learn.sessions import Vocabulary
-from wherry.learn.split import split
-from wherry.testing import MODEL_CHECKS, check_model, example_sessions
+from wherry.testing import MODEL_CHECKS, check_model
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
@@ -172,6 +169,16 @@ def test_the_changelog_begins_with_the_version() -> None:
     assert newest[1] == wherry.__version__
 
 
+def test_the_telemetry_of_the_parts_is_off_once_wherry_is_imported() -> None:
+    names = ("DO_NOT_TRACK", "DBT_SEND_ANONYMOUS_USAGE_STATS", "MLFLOW_DISABLE_TELEMETRY")
+    ask = f"import os, wherry; print(*(os.environ.get(name) for name in {names!r}))"
+    environment = {key: value for key, value in os.environ.items() if key not in names}
+    told = subprocess.run(
+        [sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.split() == ["1", "false", "true"]
+
+
 def test_the_start_page_s_mapping_takes_its_log(tmp_path: Path) -> None:
     assert write_files("docs/start.md", tmp_path) == ["data/log.csv", "wherry.toml"]
     settings = read_settings(tmp_path / "wherry.toml")
@@ -208,45 +215,29 @@ def test_the_models_page_names_what_there_is() -> None:
     assert f"asks it {len(MODEL_CHECKS)} things" in text
 
 
-def _subject() -> Subject:
-    sessions = example_sessions(seed=1)
-    window = split(sessions, test_fraction=0.2)
-    counts = window.train.item_counts()
-    instances = Instances.of(window.test, since=window.cut)
-    model = Popularity().fit(sessions, seed=1)
-    vocabulary = Vocabulary(f"item {code}" for code in range(sessions.n_items))
-    ids = list(vocabulary.ids)
-    facts = pa.table({"item_id": ids, "category": [f"c{code % 4}" for code in range(len(ids))]})
-    return Subject(
-        tenant=TenantId("default"),
-        answerer=Answerer(
-            model,
-            vocabulary,
-            Catalogue.from_table(ids, facts),
-            model.score(np.zeros(1, dtype=np.int32)),
-        ),
-        instances=instances,
-        counts=counts,
-        winner=evaluate(model, instances, popularity=counts),
-        baseline=None,
-        champion=None,
-        metric="mrr@20",
-        seed=1,
-        rules=Behave(),
-    )
-
-
 def test_the_own_checks_of_the_docs_judge_a_recommender(tmp_path: Path) -> None:
     write_files("docs/models.md", tmp_path)
-    subject = _subject()
     own = load_own_checks(tmp_path / "behaviour")
-    found = {
-        c.name: c
-        for name, own_check in own.items()
-        for c in run_own_check(name, own_check, subject)
+    judged = [found for name, each in own.items() for found in run_own_check(name, each, subject())]
+    assert {check.name: check.passed for check in judged} == {
+        "fills a page": True,
+        "shows variety": True,
     }
-    assert set(found) == {"fills a page", "shows variety"}
-    assert all(check.passed and not check.message for check in found.values()), found
+
+
+def test_the_own_checks_of_the_docs_can_fail(tmp_path: Path) -> None:
+    write_files("docs/models.md", tmp_path)
+    whole = answerer()
+    few = serve_shop.items_table(available=[code < 5 for code in range(serve_shop.N + 1)])
+    catalogue = Catalogue.from_table(serve_shop.IDS, few)
+    poor = Answerer(whole.model, whole.vocabulary, catalogue, whole.popularity)
+    own = load_own_checks(tmp_path / "behaviour")
+    (full_page,) = run_own_check(
+        "full page", own["answers.check_a_full_page"], subject(answerer=poor)
+    )
+    assert not full_page.passed
+    assert full_page.is_blocking
+    assert full_page.sample
 
 
 def test_the_own_sql_of_the_docs_is_built_and_tested(tmp_path: Path) -> None:
