@@ -133,9 +133,7 @@ def serve(folder: Path, host: str | None, port: int | None, output: Output) -> N
     Project.open(folder).serve(host=host, port=port, on_ready=announce)
 
 
-def recommend(
-    folder: Path, items: list[str], k: int | None, tenant: str, output: Output
-) -> None:
+def recommend(folder: Path, items: list[str], k: int | None, tenant: str, output: Output) -> None:
     """Recommend for a session given on the command line."""
     answer = Project.open(folder).recommend(items, k=k, tenant=tenant)
     output.answer(answer, answer_table(answer))
@@ -248,7 +246,7 @@ def simulate(
             days=days,
             tenants=tuple(tenant_id(tenant) for tenant in tenants),
             sessions_given=sessions,
-            on_progress=lambda done, of: report(f"{done:,} of {of:,}"),
+            on_progress=lambda done, of: report(f"simulate: {done:,} of {of:,}"),
         )
     output.answer(
         msgspec.to_builtins(made, enc_hook=str),

@@ -14,23 +14,41 @@ from __future__ import annotations
 import os
 import sys
 
+from typer.exceptions import TyperException
+
 from wherry.cli.app import app
 from wherry.cli.output import report_error
-from wherry.errors import WherryError
+from wherry.errors import UsageError, WherryError
 
 INTERRUPTED = 130
+
+
+def _report_interruption(as_json: bool) -> None:
+    words = "Interrupted. What was done is kept; run again to go on."
+    report_error(words, "Interrupted", as_json=as_json)
 
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and exit with its code."""
     as_json = "--json" in sys.argv
     try:
-        app()
+        # Typer words what is wrong with the options by itself, but not as JSON.
+        code = app(standalone_mode=not as_json)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        sys.exit(code if isinstance(code, int) else 0)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _report_interruption(as_json)
+        raise
+    except TyperException as error:
+        report_error(error.format_message(), UsageError.__name__, as_json=as_json)
+        sys.exit(UsageError.exit_code)
     except WherryError as error:
         report_error(str(error), type(error).__name__, as_json=as_json)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        report_error("Interrupted. What was done is kept; run again to go on.", "Interrupted")
+        _report_interruption(as_json)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has gone; there is nobody left to tell.
