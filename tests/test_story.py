@@ -1,0 +1,137 @@
+"""The product's sentence, end to end, by its commands and its server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+
+HERE = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE / "src")}
+PATIENCE_SECONDS = 60
+
+
+def wherry(*words: str | Path, code: int = 0) -> Any:
+    """Run a command in the current folder; the document that it answers with."""
+    command = [sys.executable, "-m", "wherry", *map(str, words), "--json"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+@contextmanager
+def serving() -> Iterator[httpx.Client]:
+    """The server of the current folder, on a free port, and a client of it."""
+    command = [sys.executable, "-m", "wherry", "serve", "--port", "0", "--json"]
+    with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        text = ""
+        while "}" not in text:
+            line = process.stdout.readline()
+            assert line, "the server did not start"
+            text += line
+        with httpx.Client(base_url=json.loads(text)["address"]) as client:
+            yield client
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_SECONDS) == 0
+
+
+def asked(client: httpx.Client, items: list[str]) -> dict[str, Any]:
+    """What the server recommends for a session; every request must succeed."""
+    response = client.post("/v1/recommend", json={"session_items": items, "k": 5})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def answers_as(client: httpx.Client, items: list[str], model: str) -> dict[str, Any]:
+    """Ask until a version answers."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (answer := asked(client, items))["model"] != model:
+        assert time.monotonic() < deadline, answer
+    return answer
+
+
+def cut_in_two(folder: Path) -> None:
+    """The first twenty days, the others, and bad ones, as a file each."""
+    with duckdb.connect() as con:
+        cut = datetime(2026, 1, 21)
+        for name, sign in (("first", "<"), ("second", ">=")):
+            con.execute(
+                f"COPY (SELECT * FROM '{folder}/events*.parquet' WHERE occurred_at {sign} "
+                f"TIMESTAMP '{cut}') TO '{folder}/{name}.parquet'"
+            )
+        con.execute(
+            "COPY (SELECT 'bad' || range AS event_id, 'bot' AS event_type, "
+            f"TIMESTAMP '{cut}' + to_seconds(range) AS occurred_at, 'bot' AS visitor_id "
+            f"FROM range(9000)) TO '{folder}/bad.csv'"
+        )
+
+
+def test_from_raw_events_to_recommendations_that_are_tested_and_can_be_taken_back(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    wherry("simulate", "data", "--events", "20000", "--days", "25")
+    cut_in_two(tmp_path / "data")
+    wherry("init", "shop")
+    monkeypatch.chdir(tmp_path / "shop")
+    settings = Path("wherry.toml")
+    settings.write_text(
+        'shop = "shop"\n[learn]\ncandidates = ["popularity", "rules"]\n'
+        "max_validation_sessions = 200\n[behave]\nmargin = 0.5\nslice_margin = 1.0\n"
+    )
+
+    # Raw events and a catalogue come in.
+    wherry("import", "wherry-items", "../data/items.parquet")
+    (load,) = wherry("import", "wherry", "../data/first.parquet")
+    assert load["taken"] > 10_000
+
+    # One command makes a tested, released recommender of them.
+    (tenant,) = wherry("run")["tenants"]
+    assert tenant["release"]["version"] == 1
+    first = wherry("status")
+
+    with serving() as client:
+        items = [each["item"] for each in asked(client, ["nobody knows this"])["items"]][:2]
+        by_http = asked(client, items)
+        assert by_http["model"] == "recommender@1"
+        by_command = wherry("recommend", *items, "-k", "5")
+        assert [i["item"] for i in by_command["items"]] == [i["item"] for i in by_http["items"]]
+
+        # Bad data is stopped, and the verdict says which rows.
+        (bad,) = wherry("import", "wherry", "../data/bad.csv")
+        assert bad["taken"] == 9000
+        (tenant,) = wherry("run", code=1)["tenants"]
+        failed = [check for check in tenant["audit"]["checks"] if not check["passed"]]
+        assert any("bot" in json.dumps(check["sample"]) for check in failed)
+        assert all(check["sql"] for check in failed)
+        now = wherry("status")
+        for was, is_now in zip(first["tenants"], now["tenants"], strict=True):
+            assert is_now["published"] == was["published"]
+            assert is_now["champion"] == was["champion"]
+        assert asked(client, items)["items"] == by_http["items"]
+
+        # Left out, with new days beside it, there is a second release, which takes over.
+        load_id = 3
+        settings.write_text(f"{settings.read_text()}[transform]\nexclude_loads = [{load_id}]\n")
+        wherry("import", "wherry", "../data/second.parquet")
+        (tenant,) = wherry("run")["tenants"]
+        assert tenant["release"]["version"] == 2
+        assert tenant["facts"]["events"] > first["tenants"][0]["volumes"]["events"]
+        answers_as(client, items, "recommender@2")
+
+        # One command takes it back, under the running server.
+        assert wherry("rollback")["version"] == 1
+        assert answers_as(client, items, "recommender@1")["items"] == by_http["items"]
