@@ -199,7 +199,8 @@ def status_text(state: ProjectStatus) -> list[Any]:
             for day in volumes.days
         ]
     if state.last_run is not None:
-        parts += ["", run_summary(state.last_run)]
+        champions = tuple(each.champion for each in state.tenants if each.champion is not None)
+        parts += ["", run_summary(state.last_run, champion=champions)]
     return parts
 
 

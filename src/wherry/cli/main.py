@@ -54,6 +54,10 @@ def main() -> None:
         # Whoever read the output has gone; there is nobody left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(WherryError.exit_code)
+    except OSError as error:
+        words = f"{error}. Make room or give the rights that are missing, then run again."
+        report_error(words, type(error).__name__, as_json=as_json)
+        sys.exit(WherryError.exit_code)
     except Exception as error:  # noqa: BLE001  the edge: it is reported, and the code says so
         if os.environ.get("WHERRY_DEBUG"):
             sys.excepthook(type(error), error, error.__traceback__)
