@@ -1,0 +1,73 @@
+"""What the log knows of the items: a telling is only added when it says something new."""
+
+from __future__ import annotations
+
+import duckdb
+
+TOLD = ("name", "category", "price", "available", "attributes")
+"""What a telling says of an item; two that agree in all of it are the same."""
+
+_SAME = " AND ".join(f"n.{part} IS NOT DISTINCT FROM k.{part}" for part in TOLD)
+_NEWEST_KNOWN = (
+    "SELECT tenant, item_id, last.* FROM (SELECT tenant, item_id, "
+    "arg_max(struct_pack("
+    + ", ".join(f"{part} := {part}" for part in TOLD)
+    + ", told_at := received_at), struct_pack(a := received_at, b := load_id)) AS last "
+    "FROM lake.raw.items GROUP BY ALL)"
+)
+
+
+def mark_known_items(con: duckdb.DuckDBPyConnection) -> None:
+    """Put the rows of a catalogue in ``temp.incoming`` that say nothing new into ``temp.surplus``.
+
+    Of several rows of one item in a file the newest counts, or else the last. A row that
+    says what is known already is known.
+    """
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE surplus AS SELECT n.rowid AS id FROM ("
+        "SELECT rowid, *, row_number() OVER (PARTITION BY tenant, item_id "
+        "ORDER BY received_at DESC, __order DESC) AS place "
+        "FROM temp.incoming WHERE reason IS NULL) AS n "
+        f"LEFT JOIN ({_NEWEST_KNOWN}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
+        f"WHERE n.place > 1 OR (k.item_id IS NOT NULL AND {_SAME})"
+    )
+
+
+def append_items(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
+    """Append the rows of a catalogue that say something new."""
+    con.execute(
+        f"INSERT INTO lake.raw.items SELECT tenant, item_id, {', '.join(TOLD)}, "
+        f"received_at, {load_id} FROM temp.incoming "
+        "WHERE reason IS NULL AND rowid NOT IN (SELECT id FROM temp.surplus)"
+    )
+
+
+def append_told_items(con: duckdb.DuckDBPyConnection, told: list[str], load_id: int) -> int:
+    """Append what the events in ``temp.incoming`` newly tell of their items; return how many.
+
+    ``told`` are the fields of an item that the rows tell.
+    Each item's newest telling counts, and only if it is newer than what is known; it is
+    dated by its event (``received_at``), so that the order of the files does not matter.
+    """
+    said = {"price": "items[1].price"} | {name: name for name in told}
+    empty = {"available": "NULL::BOOLEAN"}
+    parts = ", ".join(
+        f"{said.get(part, empty.get(part, 'NULL::VARCHAR'))} AS {part}" for part in TOLD
+    )
+    something = ", ".join(f"CAST({name} AS VARCHAR)" for name in told)
+    # One number orders tellings by time, and those of one moment always the same way.
+    place = "epoch_us(occurred_at)::HUGEINT * 18446744073709551616 + hash(event_id)"
+    newest = (
+        f"SELECT arg_max(rowid, {place}) FROM temp.incoming "
+        f"WHERE reason IS NULL AND len(items) = 1 AND coalesce({something}) IS NOT NULL "
+        "GROUP BY tenant, items[1].id"
+    )
+    row = con.execute(
+        "INSERT INTO lake.raw.items SELECT n.tenant, n.item_id, "
+        f"{', '.join(f'n.{part}' for part in TOLD)}, n.told_at, {load_id} FROM ("
+        f"SELECT tenant, items[1].id AS item_id, {parts}, occurred_at AS told_at "
+        f"FROM temp.incoming WHERE rowid IN ({newest})) AS n "
+        f"LEFT JOIN ({_NEWEST_KNOWN}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
+        f"WHERE k.item_id IS NULL OR (n.told_at > k.told_at AND NOT ({_SAME}))"
+    ).fetchone()
+    return int(row[0]) if row else 0
