@@ -6,7 +6,7 @@ from wherry.learn.choice import choose
 from wherry.learn.popularity import Popularity
 from wherry.learn.rules import Rules
 from wherry.learn.sessions import Sessions
-from wherry.learn.split import split
+from wherry.learn.split import split, split_at
 from wherry.testing import example_sessions
 
 WINDOW = split(example_sessions(300), test_fraction=0.3)
@@ -76,3 +76,18 @@ def test_a_window_with_nothing_to_predict_is_refused():
     lonely = Sessions.from_events(np.arange(9), np.zeros(9), np.arange(9), n_items=1)
     with pytest.raises(ModelError, match="Widen the window"):
         choose(Rules, split(lonely, test_fraction=0.5), seed=1)
+
+
+def test_a_session_that_straddles_the_cut_is_asked_about_its_later_events_only():
+    asked = []
+
+    class Counting(Popularity):
+        def score(self, session, *, now=None):
+            asked.append(now)
+            return super().score(session)
+
+    owner, times = np.array([0, 1, 1, 1]), np.array([10, 5, 40, 60])
+    sessions = Sessions.from_events(owner, np.zeros(4), times, n_items=1)
+    one = {"half_life": 1.0}
+    choose(Counting, split_at(sessions, 50), seed=1, grid=(one, one))
+    assert asked == [40, 40]
