@@ -37,10 +37,14 @@ def test_any_split_into_increments_equals_the_reference_and_the_rebuild(
             due = next(waiting, 1)
     shop.transform()
 
-    found = {(t, e): s for t, e, s in shop.rows("SELECT tenant, event_id, session_id FROM marts.events")}
+    found = {
+        (t, e): s for t, e, s in shop.rows("SELECT tenant, event_id, session_id FROM marts.events")
+    }
     assert found == sessionise(loads)
     lengths = Counter((tenant, session) for (tenant, _), session in found.items())
-    assert {(t, s): n for t, s, n in shop.rows("SELECT tenant, session_id, events FROM marts.sessions")} == lengths
+    assert {
+        (t, s): n for t, s, n in shop.rows("SELECT tenant, session_id, events FROM marts.sessions")
+    } == lengths
 
     hashes = shop.hashes()
     shop.transform(full_refresh=True)

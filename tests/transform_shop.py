@@ -70,7 +70,9 @@ class Shop:
             load_id = next_load_id(con)
             rows = [_row(event, load_id) for event in told]
             if rows:
-                values = ", ".join(f"({', '.join(_literal(value) for value in row)})" for row in rows)
+                values = ", ".join(
+                    f"({', '.join(_literal(value) for value in row)})" for row in rows
+                )
                 con.execute(f"INSERT INTO lake.raw.events VALUES {values}")
             self._note_load(load_id, "events", len(rows))
         return load_id
@@ -139,7 +141,9 @@ def first_tellings(loads: list[list[Told]]) -> list[Told]:
     return list(firsts.values())
 
 
-def sessionise(loads: list[list[Told]], gap_minutes: float = GAP_MINUTES) -> dict[tuple[str, str], str]:
+def sessionise(
+    loads: list[list[Told]], gap_minutes: float = GAP_MINUTES
+) -> dict[tuple[str, str], str]:
     """The session of each event, as one would write it down without any thought of speed."""
     answer: dict[tuple[str, str], str] = {}
     idle: dict[tuple[str, str], list[Told]] = defaultdict(list)
@@ -160,7 +164,9 @@ def sessionise(loads: list[list[Told]], gap_minutes: float = GAP_MINUTES) -> dic
     return answer
 
 
-def random_events(seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("default", "north")) -> list[Told]:
+def random_events(
+    seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("default", "north")
+) -> list[Told]:
     """Visits of a few days: gaps near the bound, midnights, given ids, ties, the same ids in each tenant."""
     chance = random.Random(seed)
     events = []
@@ -170,9 +176,15 @@ def random_events(seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("d
         # Whole multiples of half a gap make exact gaps, ties and merges likely.
         minute = chance.choice([0, 1380, 2880]) + 15.0 * chance.randrange(12)
         minute += chance.choice([0.0, 0.0, 0.5, 1 / 60])
-        kind = chance.choice(["view", "view", "click", "add", "remove", "purchase", "search", "page"])
+        kind = chance.choice(
+            ["view", "view", "click", "add", "remove", "purchase", "search", "page"]
+        )
         items = tuple(
-            (f"i{chance.randrange(12)}", chance.choice([None, 0.1, 9.99]), chance.choice([None, 1.0, 3.0]))
+            (
+                f"i{chance.randrange(12)}",
+                chance.choice([None, 0.1, 9.99]),
+                chance.choice([None, 1.0, 3.0]),
+            )
             for _ in range(chance.randrange(3) if kind not in ("search", "page") else 0)
         )
         events.append(
@@ -184,7 +196,9 @@ def random_events(seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("d
                 session_id=f"s{chance.randrange(15)}" if given else None,
                 items=items,
                 tenant=chance.choice(tenants),
-                properties={"transaction_id": f"t{chance.randrange(9)}"} if chance.random() < 0.5 else None,
+                properties={"transaction_id": f"t{chance.randrange(9)}"}
+                if chance.random() < 0.5
+                else None,
             )
         )
     return events
@@ -198,7 +212,9 @@ def random_loads(seed: int, events: list[Told], count: int = 4) -> list[list[Tol
         first = chance.randrange(count)
         loads[first].append(event)
         if chance.random() < 0.15:
-            again = replace(event, minute=event.minute + chance.choice([0.0, 40.0]), received=5000.0)
+            again = replace(
+                event, minute=event.minute + chance.choice([0.0, 40.0]), received=5000.0
+            )
             loads[chance.randrange(first, count)].append(again)
     return loads
 

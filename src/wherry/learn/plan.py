@@ -13,7 +13,6 @@ from wherry.learn.choice import sample
 from wherry.learn.instances import Instances
 from wherry.learn.split import Split
 
-
 MAX_QUESTIONS = 20_000
 """How many instances a candidate is asked about at the most, in whole sessions."""
 

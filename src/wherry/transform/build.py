@@ -110,9 +110,7 @@ def is_up_to_date(
     wanted = signature(transforms_folder, gap_minutes=gap_minutes, exclude_loads=exclude_loads)
     with lake.reader() as con:
         last = read_state(con)
-        return (
-            last is not None and last.until == _newest_load(con) and _fits(con, last, wanted)
-        )
+        return last is not None and last.until == _newest_load(con) and _fits(con, last, wanted)
 
 
 def _fits(con: duckdb.DuckDBPyConnection, last: State, wanted: str) -> bool:

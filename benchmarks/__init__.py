@@ -1,0 +1,1 @@
+"""Speeds as ratios, each beside a reference that is measured in the same run."""
