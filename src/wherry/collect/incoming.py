@@ -142,22 +142,26 @@ def _value(raws: dict[str, Raw], name: str) -> str:
 def _digest(*, has_list: bool) -> str:
     """SQL of the id of an event that has none: a hash of what the envelope says of it.
 
-    The lengths of the texts stand before them, so that no two events make the same sequence,
-    and numbers count millionths, so that no version of DuckDB writes them differently.
+    The lengths of the texts stand before them (those of three in one number, 21 bits each,
+    which is faster), so that no two events make the same sequence; numbers count millionths,
+    so that no version of DuckDB writes them differently.
     """
-    texts = ("event_type", "coalesce(visitor_id, session_id)", "session_id", "query")
-    lengths = ", ' ', ".join(f"strlen({text})" for text in texts)
-    items = _item_parts("item_id", "price", "quantity")
+    texts = ("event_type", "coalesce(visitor_id, session_id)", "session_id")
+    lengths = " | ".join(
+        f"((coalesce(strlen({text}), 0) & 2097151) << {21 * place})"
+        for place, text in enumerate(texts)
+    )
+    there = "CASE WHEN item_id IS NOT NULL THEN {} END"
+    items = _item_parts("item_id", there.format("price"), there.format("quantity"))
     if has_list:
         each = f"concat({_item_parts('i.id', 'i.price', 'i.quantity')})"
         many = f"array_to_string(list_transform(items, lambda i: {each}), '')"
-        none = f"concat({_item_parts('NULL', 'NULL', 'NULL')})"
-        items = (
-            f"coalesce(nullif({many}, ''), CASE WHEN items = [] THEN {none} END, concat({items}))"
-        )
+        # An empty list gives what no item gives: the blanks between nothing.
+        empty = "WHEN items = [] THEN '   '"
+        items = f"CASE WHEN items IS NULL THEN concat({items}) {empty} ELSE {many} END"
     return (
         f"left(md5(concat(tenant, ' ', epoch_us(occurred_at), ' ', {lengths}, ' ', "
-        f"{', '.join(texts)}, {items}, properties)), 24)"
+        f"strlen(query), ' ', {', '.join(texts)}, query, {items}, properties)), 24)"
     )
 
 

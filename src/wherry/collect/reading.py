@@ -24,8 +24,8 @@ LINE_REJECTS = "wherry_line_rejects"
 UNCLOSED = "a quoted value that does not end"
 
 _NO_DELIMITER = "\x1e\x1f\x1e\x1f"
-LINE_END = "\x1d"
-"""What stands for a line end in a record that was put on one line."""
+LINE_END = "\x1d\x1e\x1d"
+"""What stands for a line end in a record that was put on one line; no text holds it."""
 
 _MAX_RECORD_LINES = 200
 
@@ -52,11 +52,13 @@ def select_records(source: SourceFile, mended: Path | None = None) -> str:
 def _select_lines(source: SourceFile, mended: Path | None) -> str:
     path = quote(str(mended or source.path))
     compression = "none" if mended else source.compression
+    # With this new_line each CR and each LF ends a line. Left to itself, DuckDB takes the byte
+    # behind every CR for an LF once the first line ended in CRLF.
     header = f" AND text <> {literal(source.header)}" if source.format == "csv" else ""
     return (
         f"SELECT text FROM read_csv('{path}', auto_detect = false, header = false, "
         f"compression = '{compression}', delim = '{_NO_DELIMITER}', quote = '', escape = '', "
-        "comment = '', columns = {'text': 'VARCHAR'}, strict_mode = false, "
+        "new_line = '\\n', comment = '', columns = {'text': 'VARCHAR'}, strict_mode = false, "
         f"max_line_size = {MAX_LINE_BYTES}, store_rejects = true, "
         f"rejects_table = '{LINE_REJECTS}', rejects_scan = '{LINE_REJECTS}_scan') "
         f"WHERE text IS NOT NULL AND trim(text, ' \t') <> ''{header}"
@@ -85,7 +87,7 @@ def _select_values(source: SourceFile, lines: str, *, is_mended: bool) -> str:
     whole = literal('"(?:[^"]|"")*"')
     unquoted = "replace(substr(v, 2, length(v) - 2), '\"\"', '\"')"
     if is_mended:
-        unquoted = f"replace({unquoted}, chr({ord(LINE_END)}), chr(10))"
+        unquoted = f"replace({unquoted}, '{LINE_END}', chr(10))"
     columns = ", ".join(
         f"nullif(__row[{position}], '') AS {identifier(name)}"
         for position, name in enumerate(source.columns, start=1)

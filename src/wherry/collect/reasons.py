@@ -24,9 +24,7 @@ def against_record(raws: dict[str, Raw]) -> list[str]:
     """A record that can't be split, or whose tenant has no name that can be one."""
     arms = ["WHEN __broken IS NOT NULL THEN __broken"]
     if "tenant" in raws:
-        refused = _refused(
-            raws["tenant"], "tenant", "is no tenant: 1-64 letters, digits, - or _"
-        )
+        refused = _refused(raws["tenant"], "tenant", "is no tenant: 1-64 letters, digits, - or _")
         arms.append(f"WHEN NOT regexp_full_match(tenant, {literal(TENANT_PATTERN)}) THEN {refused}")
     return arms
 
