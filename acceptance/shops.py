@@ -27,7 +27,7 @@ class Shop:
 SHOPS = (
     Shop("rees46_sample", "rees46", ""),
     Shop("retailrocket_sample10k", "retailrocket", ""),
-    # This shop is closed on Saturdays and over Christmas, and sells what it lists once.
+    # This shop is closed on Saturdays and over Christmas.
     Shop("online_retail_ii", "online-retail", "max_gap_hours = 72.0"),
 )
 

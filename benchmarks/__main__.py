@@ -1,7 +1,7 @@
 """Run every benchmark, one after the other, in a process of its own.
 
-    python -m benchmarks            sizes for a coffee: minutes
-    python -m benchmarks --full     the sizes of docs/performance.md: most of an hour
+python -m benchmarks            sizes for a coffee: minutes
+python -m benchmarks --full     the sizes of docs/performance.md: most of an hour
 """
 
 from __future__ import annotations

@@ -52,9 +52,7 @@ def main() -> None:
 
 
 def _shop(folder: Path) -> Project:
-    made = simulate(
-        folder / "data", events=EVENTS, seed=1, start=datetime(2026, 1, 1), days=10
-    )
+    made = simulate(folder / "data", events=EVENTS, seed=1, start=datetime(2026, 1, 1), days=10)
     project = Project.create(folder / "shop")
     project.import_files("wherry", str(made.files[0]))
     record = project.run()

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transform_shop import Shop, first_tellings, random_events, random_loads, sessionise
+
+from transform_shop import Shop, random_events, random_loads, sessionise
 
 
 @pytest.fixture(scope="module")
