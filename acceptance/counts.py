@@ -6,7 +6,8 @@ Nothing of Wherry's is used here. What the counts mean:
   quantity, session, and the properties that the preset keeps). Two rows that agree in all of
   it are one event: an export that holds a row twice can't be told from a visitor who did the
   same twice in one instant. Columns that only describe the item, such as its name, don't count.
-- *sessions*: distinct session ids, since all three data sets have them.
+- *sessions*: distinct session ids; of rows without one (a single one, in REES46), visits of
+  their visitor that 30 idle minutes end.
 - *items*: distinct items with at least one view, click, add or purchase. An item that was only
   ever taken back is not among them.
 """
@@ -29,7 +30,16 @@ def expected(folder: Path) -> Counts:
 def _rees46(folder: Path) -> Counts:
     rows = pd.read_parquet(folder / "events.parquet")
     said = ["event_time", "event_type", "product_id", "price", "user_id", "user_session"]
-    return _count(rows, said, session="user_session", item="product_id")
+    counts = _count(rows, said, session="user_session", item="product_id")
+    counts["sessions"] += _idle_sessions(rows[rows["user_session"].isna()])
+    return counts
+
+
+def _idle_sessions(rows: pd.DataFrame) -> int:
+    """Sessions of the rows that name none: a visitor's, until 30 minutes go by without one."""
+    ordered = rows.sort_values(["user_id", "event_time"])
+    idle = ordered.groupby("user_id")["event_time"].diff() > pd.Timedelta(minutes=30)
+    return int(ordered["user_id"].nunique() + idle.sum())
 
 
 def _retailrocket(folder: Path) -> Counts:

@@ -167,7 +167,7 @@ def sessionise(
 def random_events(
     seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("default", "north")
 ) -> list[Told]:
-    """Visits of a few days: gaps near the bound, midnights, given ids, ties, the same ids in each tenant."""
+    """Visits of a few days: gaps near the bound, midnights, given ids, ties, ids shared by tenants."""
     chance = random.Random(seed)
     events = []
     for number in range(count):
@@ -244,7 +244,8 @@ def _literal(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list):
-        return f"[{', '.join(_literal(item) for item in value)}]::STRUCT(id VARCHAR, price DOUBLE, quantity DOUBLE)[]"
+        items = ", ".join(_literal(item) for item in value)
+        return f"[{items}]::STRUCT(id VARCHAR, price DOUBLE, quantity DOUBLE)[]"
     if isinstance(value, dict):
         return "{" + ", ".join(f"'{key}': {_literal(item)}" for key, item in value.items()) + "}"
     if isinstance(value, datetime):

@@ -128,7 +128,8 @@ calendar AS (
         max(day) - 1, INTERVAL 1 DAY))::DATE AS day
     FROM seen
 )
-SELECT day, coalesce(events, 0) AS events FROM calendar LEFT JOIN seen USING (day) ORDER BY day DESC"""
+SELECT day, coalesce(events, 0) AS events
+FROM calendar LEFT JOIN seen USING (day) ORDER BY day DESC"""
     counts = [float(row[1]) for row in subject.con.execute(sql).fetchall()]
     if len(counts) <= _DAYS_BEFORE_A_MEDIAN_MEANS_ANYTHING:
         return subject.check("volume of the newest day", True, 1.0, "too few days yet", "", sql)
@@ -167,8 +168,8 @@ AND sessions >= {_SESSIONS_BEFORE_A_MEAN_MEANS_ANYTHING} AND day > (
     )
     message = (
         f"On {bad_days:.0f} of the newest days the mean session has too few or too many events "
-        f"({worst:.1f} on the newest of them). Check that the ids of sessions and visitors are the right columns, "
-        "or move audit.mean_session_length_low and _high."
+        f"({worst:.1f} on the newest of them). Check that the ids of sessions and visitors are "
+        "the right columns, or move audit.mean_session_length_low and _high."
     )
     return subject.check(
         "mean session length", bad_days == 0, worst, _between(low, high), message, sql
@@ -238,7 +239,8 @@ missing AS (
     SELECT hour, hour - INTERVAL 1 HOUR * row_number() OVER (ORDER BY hour) AS island
     FROM calendar ANTI JOIN seen USING (hour)
 )
-SELECT min(hour) AS from_hour, max(hour) AS to_hour, count(*) AS hours FROM missing GROUP BY island"""
+SELECT min(hour) AS from_hour, max(hour) AS to_hour, count(*) AS hours
+FROM missing GROUP BY island"""
     sql = f"SELECT * FROM ({runs}) WHERE hours > {bound} ORDER BY hours DESC, from_hour"
     longest = subject.figure(f"SELECT max(hours) FROM ({runs})")
     message = (

@@ -1,4 +1,4 @@
-"""dbt, run inside this process: imported only when there is something to build, for it takes long."""
+"""dbt, run inside this process; imported only when there is something to build: it takes long."""
 
 from __future__ import annotations
 
@@ -73,6 +73,8 @@ def _data_test(result: Any) -> DataTest:
 
 
 def _output(report: dbtRunnerResult) -> Any:
+    if isinstance(report.exception, KeyboardInterrupt):
+        raise report.exception  # dbt hands it over as a fault of the project
     if report.exception is not None or report.result is None:
         raise TransformError(
             f"dbt can't read the project: {_plain(report.exception)} Correct it and run again."
