@@ -167,7 +167,7 @@ def sessionise(
 def random_events(
     seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("default", "north")
 ) -> list[Told]:
-    """Visits of a few days: gaps near the bound, midnights, given ids, ties, ids shared by tenants."""
+    """Visits of a few days: gaps near the bound, midnights, given ids, ties, shared ids."""
     chance = random.Random(seed)
     events = []
     for number in range(count):
