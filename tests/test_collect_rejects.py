@@ -92,10 +92,10 @@ def test_a_stray_quote_in_a_large_file_loses_nothing(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     # DuckDB's own reader drops the rows of a whole buffer here, without a word.
-    lines = [f"2026-01-01 10:00:00,view,v{i},stove,1" for i in range(300_000)]
+    lines = [f"2026-01-01 10:00:00,view,v{i},stove,1" for i in range(100_000)]
     lines[1000] = '2026-01-01,view,"open,stove,1'
     loaded = load(con, write(tmp_path / "log.csv", [HEADER, *lines]))
-    assert (loaded.taken, loaded.rejected) == (299_999, 1)
+    assert (loaded.taken, loaded.rejected) == (99_999, 1)
 
 
 def test_lines_that_end_in_every_way_are_all_read(
