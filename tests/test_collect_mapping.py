@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from collect_shop import HEADER, count, load, row, write
-from wherry.config import Field, Mapping
+from wherry.collect import PRESETS, find_files
+from wherry.config import Field, Mapping, parse_settings
 from wherry.errors import SourceError
 from wherry.lake import Lake
 
@@ -116,3 +119,32 @@ def test_names_that_are_hard_to_quote_are_quoted(
                        "FROM lake.raw.events").fetchall()  # fmt: skip
     properties = '{"o\'clock":"12","the \\"time\\"":"2026-01-01"}'
     assert kept == [("it's", "a", "s", properties, "default")]
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "import.md").read_text()
+
+
+def test_the_page_s_mapping_takes_the_page_s_log(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    files = dict(re.findall(r"^```\w+ file=(\S+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+    mapping = parse_settings(files["wherry.toml"]).imports["mine"]
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports/log.csv").write_text(files["exports/log.csv"])
+    (path,) = find_files("exports/*.csv", tmp_path)
+    loaded = load(con, path, mapping)
+    assert (loaded.taken, loaded.rejected, loaded.told) == (3, 0, 1)
+    kept = con.execute(
+        "SELECT event_type, occurred_at, visitor_id, items[1].price, properties "
+        "FROM lake.raw.events ORDER BY occurred_at"
+    ).fetchall()
+    assert kept == [
+        ("view", datetime(2026, 1, 1, 10), "anna", 199.0, '{"page":"/tents"}'),
+        ("add", datetime(2026, 1, 1, 10, 1), "anna", 199.0, '{"page":"/tents"}'),
+        ("search", datetime(2026, 1, 1, 10, 2), "s2", None, '{"page":"/search"}'),
+    ]
+
+
+def test_the_page_lists_every_preset_and_every_field() -> None:
+    for word in (*PRESETS, *Field.__struct_fields__, *Mapping.__struct_fields__):
+        assert f"`{word}`" in PAGE or f"`{word} =" in PAGE, word

@@ -114,7 +114,7 @@ def test_a_missing_file_and_a_folder_are_refused(
     with pytest.raises(SourceError, match="no such file"):
         inspect(con, tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(SourceError, match="is a folder. Name its files"):
+    with pytest.raises(SourceError, match=r"is a folder\. Name its files"):
         inspect(con, tmp_path / "folder.csv")
 
 

@@ -45,9 +45,9 @@ def append_items(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
 def append_told_items(con: duckdb.DuckDBPyConnection, told: list[str], load_id: int) -> int:
     """Append what the events in ``temp.incoming`` newly tell of their items; return how many.
 
-    ``told`` are the fields of an item that the rows tell.
-    Each item's newest telling counts, and only if it is newer than what is known; it is
-    dated by its event (``received_at``), so that the order of the files does not matter.
+    ``told`` are the fields of an item that the rows tell. Each item's newest telling counts,
+    and only if it is newer than what is known; it is dated by its event (``received_at``), so
+    that the order of the files does not matter.
     """
     said = {"price": "items[1].price"} | {name: name for name in told}
     empty = {"available": "NULL::BOOLEAN"}

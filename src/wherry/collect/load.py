@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +17,8 @@ from wherry.collect.catalogue import append_items, append_told_items, mark_known
 from wherry.collect.incoming import select_events, select_items
 from wherry.collect.lines import read_lines
 from wherry.collect.mapping import ITEM_FIELDS, Raw, select_raw, widen
-from wherry.collect.reading import UNCLOSED, mend, select_records
+from wherry.collect.mending import mend
+from wherry.collect.reading import UNCLOSED, select_records
 from wherry.collect.rejects import append_rejects, count_unreadable, forget_unreadable
 from wherry.collect.source import SourceFile, fingerprint, inspect
 from wherry.collect.values import literal
@@ -208,7 +210,9 @@ class _Staged:
             )
             self.con.execute("COMMIT")
         except BaseException:
-            self.con.execute("ROLLBACK")
+            # A COMMIT that fails has rolled back by itself.
+            with suppress(duckdb.TransactionException):
+                self.con.execute("ROLLBACK")
             raise
         return Loaded(
             load_id=load_id,

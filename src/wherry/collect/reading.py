@@ -3,17 +3,17 @@
 DuckDB's CSV reader drops the rows behind a stray quote without a word and stops at a mixed
 line end. So a text file is read as lines, which it does well, and each line is split
 in SQL: as fast, and no line is lost. A record whose quoted value holds a line end has been
-put on one line by :func:`mend` before.
+put on one line by :func:`~wherry.collect.mending.mend` before.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from wherry.collect.lines import MAX_LINE_BYTES
+from wherry.collect.mending import LINE_END
 from wherry.collect.source import SourceFile
 from wherry.collect.values import identifier, literal
 from wherry.lake import quote
@@ -24,10 +24,6 @@ LINE_REJECTS = "wherry_line_rejects"
 UNCLOSED = "a quoted value that does not end"
 
 _NO_DELIMITER = "\x1e\x1f\x1e\x1f"
-LINE_END = "\x1d\x1e\x1d"
-"""What stands for a line end in a record that was put on one line; no text holds it."""
-
-_MAX_RECORD_LINES = 200
 
 
 def select_records(source: SourceFile, mended: Path | None = None) -> str:
@@ -35,7 +31,7 @@ def select_records(source: SourceFile, mended: Path | None = None) -> str:
 
     Columns: those of the file, ``__text`` (the line; NULL for Parquet), ``__line`` (the row's
     number from 1, for Parquet alone) and ``__broken`` (why the record can't be split, or
-    NULL). ``mended`` is what :func:`mend` wrote.
+    NULL). ``mended`` is what :func:`~wherry.collect.mending.mend` wrote.
     """
     if source.format == "parquet":
         return (
@@ -111,48 +107,3 @@ def _select_values(source: SourceFile, lines: str, *, is_mended: bool) -> str:
 def _field_pattern(delimiter: str) -> str:
     mark = re.escape(delimiter)
     return f'{mark}("(?:[^"]|"")*"|[^{mark}]*)'
-
-
-def mend(lines: Iterable[bytes], delimiter: str, columns: int, target: Path) -> None:
-    """Write a CSV's lines to ``target``, each record whose quoted values hold line ends on one.
-
-    Where no record comes of the lines that follow an open quote, the quote is a stray one:
-    its line is left as it is, to be rejected alone.
-    """
-    with target.open("wb") as file:
-        for record in _join_records(iter(lines), delimiter, columns):
-            file.write(record + b"\n")
-
-
-def _join_records(lines: Iterator[bytes], delimiter: str, columns: int) -> Iterator[bytes]:
-    mark = re.escape(delimiter).encode()
-    field = b'(?:"(?:[^"]|"")*"|[^"%s][^%s]*|)' % (mark, mark)
-    closed = re.compile(b"%s(?:%s%s){%d}" % (field, mark, field, columns - 1), re.DOTALL)
-    unclosed = re.compile(b'(?:%s%s){0,%d}"(?:[^"]|"")*' % (field, mark, columns - 1), re.DOTALL)
-    waiting: list[bytes] = []
-    while True:
-        line = waiting.pop(0) if waiting else next(lines, None)
-        if line is None:
-            return
-        if b'"' not in line or closed.fullmatch(line) or not unclosed.fullmatch(line):
-            yield line
-            continue
-        record, taken = line, 0
-        while taken < _MAX_RECORD_LINES and len(record) <= MAX_LINE_BYTES:
-            if taken == len(waiting):
-                following = next(lines, None)
-                if following is None:
-                    break
-                waiting.append(following)
-            following = waiting[taken]
-            record += LINE_END.encode() + following
-            taken += 1
-            if b'"' not in following:
-                continue
-            if closed.fullmatch(record):
-                line = record
-                del waiting[:taken]
-                break
-            if not unclosed.fullmatch(record):
-                break
-        yield line

@@ -16,7 +16,8 @@ import msgspec
 import pyarrow as pa
 
 from wherry.collect.lines import MAX_LINE_BYTES, read_lines
-from wherry.collect.reading import LINE_END, LINE_REJECTS
+from wherry.collect.mending import LINE_END
+from wherry.collect.reading import LINE_REJECTS
 from wherry.collect.source import SourceFile
 from wherry.collect.values import literal
 from wherry.lake import quote
