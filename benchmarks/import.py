@@ -28,10 +28,12 @@ SELECT strftime(TIMESTAMP '2019-10-01' + to_milliseconds(i * 260), '%Y-%m-%d %H:
         AS event_time,
     CASE WHEN hash(i) % 20 = 0 THEN 'cart' WHEN hash(i) % 50 = 1 THEN 'purchase' ELSE 'view' END
         AS event_type,
-    1000000 + hash(i * 7) % 200000 AS product_id, 2053013555631882655 + hash(i) % 600 AS category_id,
+    1000000 + hash(i * 7) % 200000 AS product_id,
+    2053013555631882655 + hash(i) % 600 AS category_id,
     CASE WHEN hash(i * 3) % 3 > 0 THEN 'electronics.smartphone' END AS category_code,
     CASE WHEN hash(i) % 5 > 0 THEN 'samsung' END AS brand,
-    round((hash(i * 11) % 100000) / 100.0, 2) AS price, 500000000 + hash(i // 5) % 1000000 AS user_id,
+    round((hash(i * 11) % 100000) / 100.0, 2) AS price,
+    500000000 + hash(i // 5) % 1000000 AS user_id,
     md5((i // 5)::VARCHAR)[:8] || '-8bb3-4e00-8c23-a032dfed738c' AS user_session
 FROM range({rows}) t(i)
 """
