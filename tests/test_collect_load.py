@@ -171,13 +171,20 @@ def test_overlapping_files_add_each_event_once(
     assert count(con, "events") == 30
 
 
+def test_a_row_that_stands_in_the_file_twice_is_one_event(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    loaded = load(con, write(tmp_path / "log.csv", [HEADER, row(1), row(2), row(1)]))
+    assert (loaded.taken, loaded.known) == (2, 1)
+
+
 def test_an_id_that_comes_back_with_another_time_is_known(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
     mapping = Mapping(event_id="id", event_type="kind", occurred_at="at", visitor_id="who")
     lines = ["id,at,kind,who", "1,2026-01-01,view,a", "2,2026-01-01,view,a"]
     load(con, write(tmp_path / "a.csv", lines), mapping)
-    late = ["id,at,kind,who", "1,2026-02-01,view,a", "3,2026-01-01,view,a", ",2026-01-05,view,a"]
+    late = ["id,at,kind,who", "1,2026-02-01,view,a", "3,2026-02-02,view,a", ",2026-02-03,view,a"]
     loaded = load(con, write(tmp_path / "b.csv", late), mapping)
     assert (loaded.taken, loaded.known) == (2, 1)
 

@@ -74,6 +74,14 @@ def test_a_date_is_its_midnight() -> None:
     assert value(time_of("x", "DATE"), date(2026, 1, 2)) == datetime(2026, 1, 2)
 
 
+@pytest.mark.parametrize("zeros", [0, 3, 6, 9])
+@pytest.mark.parametrize("year", [1990, 2100])
+def test_the_size_of_a_number_says_what_it_counts(year: int, zeros: int) -> None:
+    seconds = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+    text = str(seconds * 10**zeros)
+    assert value(time_of("x", "VARCHAR"), text) == datetime(year, 1, 1)
+
+
 def test_a_unit_says_what_a_small_number_counts() -> None:
     assert value(time_of("x", "VARCHAR", "ms"), "1000") == datetime(1970, 1, 1, 0, 0, 1)
     assert value(time_of("x", "BIGINT", "s"), 1000) == datetime(1970, 1, 1, 0, 16, 40)
