@@ -6,10 +6,12 @@ import json
 import random
 import shutil
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from wherry.lake import Lake, content_hashes, create_raw_tables, next_load_id
 from wherry.transform import Transformed, scaffold, transform
@@ -38,12 +40,11 @@ class Told:
         return START + timedelta(minutes=self.minute)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Shop:
     """A lake and a dbt project under one folder that can be emptied and used again."""
 
     folder: Path
-    loads: list[list[Told]] = field(default_factory=list)
 
     @property
     def lake(self) -> Lake:
@@ -58,14 +59,12 @@ class Shop:
         shutil.rmtree(self.folder / "lake", ignore_errors=True)
         shutil.rmtree(self.transforms_folder, ignore_errors=True)
         scaffold(self.transforms_folder)
-        self.loads.clear()
         with self.lake.writer() as con:
             create_raw_tables(con)
         return self
 
     def load(self, told: list[Told]) -> int:
         """Append one load of events to the log."""
-        self.loads.append(told)
         with self.lake.writer() as con:
             load_id = next_load_id(con)
             rows = [_row(event, load_id) for event in told]
@@ -74,7 +73,7 @@ class Shop:
                     f"({', '.join(_literal(value) for value in row)})" for row in rows
                 )
                 con.execute(f"INSERT INTO lake.raw.events VALUES {values}")
-            self._note_load(load_id, "events", len(rows))
+            self._note_load(con, load_id, "events", len(rows))
         return load_id
 
     def tell_items(self, *told: dict[str, Any]) -> int:
@@ -96,7 +95,7 @@ class Shop:
                         load_id,
                     ],
                 )
-        self._note_load(load_id, "items", len(told))
+            self._note_load(con, load_id, "items", len(told))
         return load_id
 
     def reject(self, tenant: str | None, rows: int, load_id: int) -> None:
@@ -108,12 +107,13 @@ class Shop:
                 [load_id, tenant, START, rows],
             )
 
-    def _note_load(self, load_id: int, kind: str, taken: int) -> None:
-        with self.lake.writer() as con:
-            con.execute(
-                "INSERT INTO lake.raw.loads VALUES (?, ?, 'test', ?, ?, ?, 0, 0, NULL, NULL)",
-                [load_id, kind, f"load {load_id}", START, taken],
-            )
+    def _note_load(
+        self, con: duckdb.DuckDBPyConnection, load_id: int, kind: str, taken: int
+    ) -> None:
+        con.execute(
+            "INSERT INTO lake.raw.loads VALUES (?, ?, 'test', ?, ?, ?, 0, 0, NULL, NULL)",
+            [load_id, kind, f"load {load_id}", START, taken],
+        )
 
     def transform(self, **options: Any) -> Transformed:
         return transform(
@@ -165,13 +165,13 @@ def sessionise(
 
 
 def random_events(
-    seed: int, *, count: int = 240, tenants: tuple[str, ...] = ("default", "north")
+    seed: int, *, count: int = 400, tenants: tuple[str, ...] = ("default", "north")
 ) -> list[Told]:
     """Visits of a few days: gaps near the bound, midnights, given ids, ties, shared ids."""
     chance = random.Random(seed)
     events = []
     for number in range(count):
-        visitor = f"v{chance.randrange(8)}"
+        visitor = f"v{chance.randrange(12)}"
         given = chance.random() < 0.25
         # Whole multiples of half a gap make exact gaps, ties and merges likely.
         minute = chance.choice([0, 1380, 2880]) + 15.0 * chance.randrange(12)
