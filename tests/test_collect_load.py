@@ -171,6 +171,18 @@ def test_overlapping_files_add_each_event_once(
     assert count(con, "events") == 30
 
 
+def test_what_an_excluded_load_brought_is_taken_again_from_the_corrected_file(
+    con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    rows = [row(second) for second in range(10)]
+    bad = load(con, write(tmp_path / "bad.csv", [HEADER, *rows, row(20, "bot")]))
+    corrected = write(tmp_path / "corrected.csv", [HEADER, *rows, row(20)])
+    loaded = load(con, corrected, excluded=(bad.load_id,))
+    assert (loaded.taken, loaded.known) == (11, 0)
+    again = load(con, write(tmp_path / "more.csv", [HEADER, *rows, row(21)]), excluded=(1,))
+    assert (again.taken, again.known) == (1, 10)
+
+
 def test_a_row_that_stands_in_the_file_twice_is_one_event(
     con: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:

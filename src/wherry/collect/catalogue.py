@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import duckdb
 
 TOLD = ("name", "category", "price", "available", "attributes")
 """What a telling says of an item; two that agree in all of it are the same."""
 
 _SAME = " AND ".join(f"n.{part} IS NOT DISTINCT FROM k.{part}" for part in TOLD)
-_NEWEST_KNOWN = (
-    "SELECT tenant, item_id, last.* FROM (SELECT tenant, item_id, "
-    "arg_max(struct_pack("
-    + ", ".join(f"{part} := {part}" for part in TOLD)
-    + ", told_at := received_at), struct_pack(a := received_at, b := load_id)) AS last "
-    "FROM lake.raw.items GROUP BY ALL)"
-)
 
 
-def mark_known_items(con: duckdb.DuckDBPyConnection) -> None:
+def apart_from(excluded: Collection[int]) -> str:
+    """The condition on a raw table that leaves out the rows of some loads."""
+    return f"load_id NOT IN ({', '.join(map(str, excluded))})" if excluded else "true"
+
+
+def _newest_known(counted: str) -> str:
+    """SQL of each item's newest telling in the log."""
+    told = ", ".join(f"{part} := {part}" for part in TOLD)
+    return (
+        "SELECT tenant, item_id, last.* FROM (SELECT tenant, item_id, "
+        f"arg_max(struct_pack({told}, told_at := received_at), "
+        "struct_pack(a := received_at, b := load_id)) AS last "
+        f"FROM lake.raw.items WHERE {counted} GROUP BY ALL)"
+    )
+
+
+def mark_known_items(con: duckdb.DuckDBPyConnection, counted: str) -> None:
     """Put the rows of a catalogue in ``temp.incoming`` that say nothing new into ``temp.surplus``.
 
-    Of several rows of one item in a file the newest counts, or else the last. A row that
-    says what is known already is known.
+    ``counted`` is the condition on the rows of the log that count. Of several rows of one item
+    in a file the newest counts, or else the last. A row that says what is known is known.
     """
     con.execute(
         "CREATE OR REPLACE TEMP TABLE surplus AS SELECT n.rowid AS id FROM ("
         "SELECT rowid, *, row_number() OVER (PARTITION BY tenant, item_id "
         "ORDER BY received_at DESC, __order DESC) AS place "
         "FROM temp.incoming WHERE reason IS NULL) AS n "
-        f"LEFT JOIN ({_NEWEST_KNOWN}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
+        f"LEFT JOIN ({_newest_known(counted)}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
         f"WHERE n.place > 1 OR (k.item_id IS NOT NULL AND {_SAME})"
     )
 
@@ -42,10 +53,13 @@ def append_items(con: duckdb.DuckDBPyConnection, load_id: int) -> None:
     )
 
 
-def append_told_items(con: duckdb.DuckDBPyConnection, told: list[str], load_id: int) -> int:
+def append_told_items(
+    con: duckdb.DuckDBPyConnection, told: list[str], load_id: int, counted: str
+) -> int:
     """Append what the events in ``temp.incoming`` newly tell of their items; return how many.
 
-    ``told`` are the fields of an item that the rows tell. Each item's newest telling counts,
+    ``told`` are the fields of an item that the rows tell, ``counted`` is the condition on the
+    rows of the log that count. Each item's newest telling counts,
     and only if it is newer than what is known; it is dated by its event (``received_at``), so
     that the order of the files does not matter.
     """
@@ -67,7 +81,7 @@ def append_told_items(con: duckdb.DuckDBPyConnection, told: list[str], load_id: 
         f"{', '.join(f'n.{part}' for part in TOLD)}, n.told_at, {load_id} FROM ("
         f"SELECT tenant, items[1].id AS item_id, {parts}, occurred_at AS told_at "
         f"FROM temp.incoming WHERE rowid IN ({newest})) AS n "
-        f"LEFT JOIN ({_NEWEST_KNOWN}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
+        f"LEFT JOIN ({_newest_known(counted)}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
         f"WHERE k.item_id IS NULL OR (n.told_at > k.told_at AND NOT ({_SAME}))"
     ).fetchone()
     return int(row[0]) if row else 0

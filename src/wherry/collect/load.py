@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
-from wherry.collect.catalogue import append_items, append_told_items, mark_known_items
+from wherry.collect.catalogue import apart_from, append_items, append_told_items, mark_known_items
 from wherry.collect.incoming import select_events, select_items
 from wherry.collect.lines import read_lines
 from wherry.collect.mapping import ITEM_FIELDS, Raw, select_raw, widen
@@ -60,13 +60,15 @@ def load_file(
     now: datetime,
     source_name: str = "",
     default_tenant: TenantId = DEFAULT_TENANT,
+    excluded: Collection[int] = (),
     on_progress: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Load a file into the log in one transaction, by a writer's connection to the lake.
 
     ``now`` is the time of the load (UTC, without a zone), ``source_name`` what the file is
     called in the log (by default its path), ``default_tenant`` whose rows are that name no
-    tenant. ``on_progress`` is told each step's name.
+    tenant. What the loads ``excluded`` brought counts as never come, so that a corrected file
+    brings all its rows. ``on_progress`` is told each step's name.
 
     Two rows that agree in every field of the envelope are one event, unless the file gives
     them an ``event_id`` each; an event that is in the log already is not added again.
@@ -87,7 +89,7 @@ def load_file(
     ).fetchone()
     if earlier:
         return Loaded(load_id=earlier[0], source=label, kind=mapping.kind, is_skipped=True)
-    staged = _Staged(con, widen(source, mapping), mapping, default_tenant, now)
+    staged = _Staged(con, widen(source, mapping), mapping, default_tenant, now, excluded)
     try:
         tell("reading")
         staged.read()
@@ -113,12 +115,14 @@ class _Staged:
         mapping: Mapping,
         tenant: TenantId,
         now: datetime,
+        excluded: Collection[int],
     ) -> None:
         self.con = con
         self.source = source
         self.mapping = mapping
         self.tenant = tenant
         self.now = now
+        self.counted = apart_from(excluded)
         self.raws: dict[str, Raw] = {}
         self.unreadable = 0
 
@@ -155,7 +159,7 @@ class _Staged:
     def mark_known(self) -> None:
         """Find the rows that the log has already, or that stand in the file twice."""
         if self.mapping.kind == "items":
-            mark_known_items(self.con)
+            mark_known_items(self.con, self.counted)
             return
         self.con.execute(
             "CREATE OR REPLACE TEMP TABLE surplus AS WITH "
@@ -171,13 +175,14 @@ class _Staged:
         times = (
             ""
             if "event_id" in self.raws
-            else "WHERE occurred_at BETWEEN (SELECT min(occurred_at) FROM temp.incoming "
+            else "AND occurred_at BETWEEN (SELECT min(occurred_at) FROM temp.incoming "
             "WHERE reason IS NULL) AND (SELECT max(occurred_at) FROM temp.incoming "
             "WHERE reason IS NULL)"
         )
         self.con.execute(
             "INSERT INTO temp.surplus SELECT i.rowid FROM temp.incoming AS i "
-            f"SEMI JOIN (SELECT tenant, event_id FROM lake.raw.events {times}) AS e "
+            "SEMI JOIN (SELECT tenant, event_id FROM lake.raw.events "
+            f"WHERE {self.counted} {times}) AS e "
             "ON i.tenant = e.tenant AND i.event_id = e.event_id "
             "WHERE i.rowid NOT IN (SELECT id FROM temp.surplus)"
         )
@@ -236,7 +241,7 @@ class _Staged:
             f"AND rowid NOT IN (SELECT id FROM temp.surplus){order}"
         )
         told = [name for name in ITEM_FIELDS if name in self.raws]
-        return append_told_items(self.con, told, load_id) if told else 0
+        return append_told_items(self.con, told, load_id, self.counted) if told else 0
 
     def _is_disordered(self) -> bool:
         """Whether the rows should be sorted by time, so that readers of a few days can skip

@@ -161,6 +161,7 @@ class Project:
                     mapping,
                     now=self._clock(),
                     default_tenant=tenant_id(tenant),
+                    excluded=self.settings.transform.exclude_loads,
                     on_progress=partial(_tell, report, path.name),
                 )
                 for path in files

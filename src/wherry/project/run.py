@@ -113,7 +113,14 @@ class Run:
     def _load_source(self, con: duckdb.DuckDBPyConnection, source: Source) -> list[Loaded]:
         mapping = find_mapping(source.preset, self.settings.imports)
         return [
-            load_file(con, path, mapping, now=self.now, on_progress=self._within(path.name))
+            load_file(
+                con,
+                path,
+                mapping,
+                now=self.now,
+                excluded=self.settings.transform.exclude_loads,
+                on_progress=self._within(path.name),
+            )
             for path in find_files(source.path, self.home.root)
         ]
 
