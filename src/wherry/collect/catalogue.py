@@ -39,7 +39,8 @@ def mark_known_items(con: duckdb.DuckDBPyConnection, counted: str) -> None:
         "SELECT rowid, *, row_number() OVER (PARTITION BY tenant, item_id "
         "ORDER BY received_at DESC, __order DESC) AS place "
         "FROM temp.incoming WHERE reason IS NULL) AS n "
-        f"LEFT JOIN ({_newest_known(counted)}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
+        f"LEFT JOIN ({_newest_known(counted)}) AS k "
+        "ON n.tenant = k.tenant AND n.item_id = k.item_id "
         f"WHERE n.place > 1 OR (k.item_id IS NOT NULL AND {_SAME})"
     )
 
@@ -81,7 +82,8 @@ def append_told_items(
         f"{', '.join(f'n.{part}' for part in TOLD)}, n.told_at, {load_id} FROM ("
         f"SELECT tenant, items[1].id AS item_id, {parts}, occurred_at AS told_at "
         f"FROM temp.incoming WHERE rowid IN ({newest})) AS n "
-        f"LEFT JOIN ({_newest_known(counted)}) AS k ON n.tenant = k.tenant AND n.item_id = k.item_id "
+        f"LEFT JOIN ({_newest_known(counted)}) AS k "
+        "ON n.tenant = k.tenant AND n.item_id = k.item_id "
         f"WHERE k.item_id IS NULL OR (n.told_at > k.told_at AND NOT ({_SAME}))"
     ).fetchone()
     return int(row[0]) if row else 0
