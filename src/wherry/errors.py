@@ -9,6 +9,7 @@
     │   └── SourceError       a file that can't be imported as asked
     ├── VerdictFailed         a check failed, nothing was released   exit code 1
     ├── LockHeld              another process is writing
+    ├── InboxUnavailable      events can't be kept just now; nothing of them was
     ├── LakeError             the lake can't be read or written
     ├── TransformError        a dbt model failed
     ├── ModelError            a model can't be fitted, saved or loaded
@@ -55,6 +56,17 @@ class VerdictFailed(WherryError):
 
 class LockHeld(WherryError):
     """Another process holds the project lock."""
+
+
+class InboxUnavailable(WherryError):
+    """The inbox can't keep events just now: its disk is full, or too much is on its way.
+
+    Nothing of the delivery was kept; ``retry_seconds`` from now is a good time to send it again.
+    """
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class LakeError(WherryError):
