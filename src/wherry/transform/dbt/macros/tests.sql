@@ -16,7 +16,8 @@ with
         select hash({{ key }}) as key_hash
         from {{ model }}
         {%- if at and not wherry.batch().checks_all %}
-        where hash({{ key }}) in (select hash({{ key }}) from {{ model }} where {{ wherry.in_scope(at) }})
+        semi join (select {{ key }} from {{ model }} where {{ wherry.in_scope(at) }}) as touched
+        using ({{ key }})
         {%- endif %}
         group by 1 having count(*) > 1
     )
