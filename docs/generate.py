@@ -149,14 +149,20 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 def cli_page() -> str:
     """The page of every command, as ``--help`` shows it."""
-    each = (f"## wherry {name}\n\n{_help(name)}" for name in commands())
+    each = (f"## wherry {name}\n\n{_help(*name.split())}" for name in commands())
     return "\n".join([_NOTE, _CLI_HEAD, _help(), *each])
 
 
 def commands() -> list[str]:
-    """The names of the commands, in the order of the help."""
-    group: Any = typer.main.get_command(app)
-    return list(group.commands)
+    """The names of the commands, each group's own behind it, in the order of the help."""
+    return [" ".join(words) for words in _commands_of(typer.main.get_command(app))]
+
+
+def _commands_of(group: Any) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        yield (name,)
+        if hasattr(command, "commands"):
+            yield from ((name, *words) for words in _commands_of(command))
 
 
 def _help(*words: str) -> str:

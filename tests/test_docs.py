@@ -131,7 +131,11 @@ def test_every_command_in_the_docs_exists_with_its_options(page: Path) -> None:
         if words[0].startswith("-"):
             continue
         assert words[0] in COMMANDS, f"{page.name}: wherry {' '.join(words)}"
-        known = {option for each in COMMANDS[words[0]].params for option in each.opts} | {"--help"}
+        command = COMMANDS[words[0]]
+        if hasattr(command, "commands"):
+            assert len(words) == 1 or words[1] in command.commands, f"{page.name}: {words}"
+            command = command.commands[words[1]] if len(words) > 1 else command
+        known = {option for each in command.params for option in each.opts} | {"--help"}
         given = {word for word in words[1:] if re.match(r"-{1,2}[a-zA-Z]", word)}
         assert given <= known, f"{page.name}: wherry {' '.join(words)}"
         for option, value in pairwise(words):

@@ -22,6 +22,11 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 a verdict failed, 2 wrong use, 3 something broke.",
 )
 
+keys = typer.Typer(
+    help="The keys of the server: who may send events, who may ask.", no_args_is_help=True
+)
+app.add_typer(keys, name="keys")
+
 ProjectOption = Annotated[
     Path, typer.Option("--project", "-C", help="The project's folder, or one inside it.")
 ]
@@ -162,6 +167,40 @@ def card(
     from wherry.cli import commands
 
     commands.card(project, run_id, Output(as_json=json))
+
+
+@keys.command("make")
+def keys_make(
+    kind: Annotated[str, typer.Argument(help="write: sends events; read: asks for answers.")],
+    tenant: TenantOption = "default",
+    label: Annotated[str, typer.Option(help="A word to know it by in the list.")] = "",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Make a key, which is shown this once."""
+    from wherry.cli import keys
+
+    keys.make(project, kind, tenant, label, Output(as_json=json))
+
+
+@keys.command("list")
+def keys_list(project: ProjectOption = _HERE, json: JsonOption = False) -> None:
+    """List the keys: how each begins, whose it is, and since when."""
+    from wherry.cli import keys
+
+    keys.list_keys(project, Output(as_json=json))
+
+
+@keys.command("revoke")
+def keys_revoke(
+    key: Annotated[str, typer.Argument(help="How the key begins, as the list shows it.")],
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Revoke a key; a running server knows within a second."""
+    from wherry.cli import keys
+
+    keys.revoke(project, key, Output(as_json=json))
 
 
 @app.command()

@@ -47,6 +47,11 @@ class Home:
         return self.state / "lock"
 
     @property
+    def keys(self) -> Path:
+        """The keys of the server, as hashes."""
+        return self.state / "keys.json"
+
+    @property
     def lake(self) -> Path:
         """The lake's folder."""
         return self.state / "lake"

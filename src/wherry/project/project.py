@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from wherry.collect import Loaded, find_files, find_mapping, load_file
+from wherry.collect.keys import Keys
 from wherry.config import Settings, read_settings
 from wherry.domain import (
     DEFAULT_TENANT,
@@ -48,6 +49,7 @@ from wherry.serve import (
     Recommender,
     create_app,
     load_recommender,
+    require_loopback,
     serve,
 )
 from wherry.watch import Intake, Volumes, read_intake, read_volumes
@@ -118,6 +120,11 @@ class Project:
         """The project's lake."""
         settings = self.settings.lake
         return Lake(self.home.lake, settings.memory_limit, settings.threads)
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the project's server."""
+        return Keys.open(self.home.keys)
 
     @property
     def registry(self) -> Registry:
@@ -286,8 +293,15 @@ class Project:
         port: int | None = None,
         on_ready: Callable[[str], None] | None = None,
     ) -> None:
-        """Answer over HTTP until told to stop; new champions are taken up as they come."""
+        """Answer over HTTP until told to stop; new champions are taken up as they come.
+
+        Raises:
+            UsageError: If no key is set and others than this machine could reach the host.
+        """
         settings = self.settings.serve
+        host = settings.host if host is None else host
+        if self.keys.is_open:
+            require_loopback(host)
         limits = Limits(
             k=settings.k, max_k=settings.max_k, max_session_items=settings.max_session_items
         )
@@ -300,7 +314,7 @@ class Project:
         )
         serve(
             app,
-            host=settings.host if host is None else host,
+            host=host,
             port=settings.port if port is None else port,
             on_ready=on_ready,
         )

@@ -11,7 +11,7 @@ from wherry.serve.recommender import (
     save_recommender,
 )
 from wherry.serve.request import Limits
-from wherry.serve.server import serve
+from wherry.serve.server import require_loopback, serve
 
 __all__ = [
     "Fallback",
@@ -24,6 +24,7 @@ __all__ = [
     "SessionLookup",
     "create_app",
     "load_recommender",
+    "require_loopback",
     "save_recommender",
     "serve",
 ]

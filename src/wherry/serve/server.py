@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address, ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -54,6 +55,29 @@ def serve(
             server.run(sockets=[listener])
         except SystemExit as error:  # how uvicorn ends if the application can't be started
             raise WherryError("The server did not start; its log says why.") from error
+
+
+def require_loopback(host: str) -> None:
+    """Check that only this machine can reach a host's address; for a server without any key.
+
+    Raises:
+        UsageError: others could reach it.
+    """
+    try:
+        found = {each[4][0] for each in socket.getaddrinfo(host or None, None)} if host else set()
+    except OSError as error:
+        raise UsageError(f"There is no address {host!r} ({error}). Use 127.0.0.1.") from error
+    if not found or not all(_is_loopback(str(address)) for address in found):
+        raise UsageError(
+            f"No key is set, so whoever reaches {host or 'this machine'!r} could read and write. "
+            "Make a key first (wherry keys make write), or listen on 127.0.0.1 alone."
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = ip_address(address.partition("%")[0])
+    inner = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return (inner or parsed).is_loopback
 
 
 def _bind(host: str, port: int) -> socket.socket:
