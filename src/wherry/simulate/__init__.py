@@ -1,7 +1,22 @@
 """A simulator of shops: click streams with the shape of a real one, from latent tastes."""
 
 from wherry.simulate.params import ShopShape
+from wherry.simulate.protocols import PROTOCOLS
+from wherry.simulate.pump import Pumped, pump
+from wherry.simulate.recorded import Row, read_rows, simulated_rows
 from wherry.simulate.shape import COVEO_2021, measure
 from wherry.simulate.shop import Simulated, simulate
 
-__all__ = ["COVEO_2021", "ShopShape", "Simulated", "measure", "simulate"]
+__all__ = [
+    "COVEO_2021",
+    "PROTOCOLS",
+    "Pumped",
+    "Row",
+    "ShopShape",
+    "Simulated",
+    "measure",
+    "pump",
+    "read_rows",
+    "simulate",
+    "simulated_rows",
+]
