@@ -15,7 +15,9 @@ from wherry.domain.ids import TENANT_PATTERN
 EARLIEST = datetime(1990, 1, 1)
 """A time before this is a mistake: a clock that was never set, or a wrong unit."""
 
-_LARGEST = 1e12
+LARGEST = 1e12
+"""A price or a quantity beyond this is a mistake."""
+
 _SHOWN_LETTERS = 200
 _JSON_FIELDS = ("items", "properties", "attributes")
 
@@ -66,7 +68,7 @@ def against_number(raws: dict[str, Raw], name: str) -> list[str]:
     return [
         f"WHEN {name} IS NULL AND lower({_seen(raw, name)}) <> 'nan' "
         f"THEN {_refused(raw, name, 'is not a number')}",
-        f"WHEN abs({name}) > {_LARGEST} THEN {_refused(raw, name, 'is out of range')}",
+        f"WHEN abs({name}) > {LARGEST} THEN {_refused(raw, name, 'is out of range')}",
     ]
 
 
@@ -102,7 +104,7 @@ def against_items(raws: dict[str, Raw]) -> list[str]:
     listed = f"TRY(json_transform({_seen(raw, 'items')}, '{ITEM_SHAPE}'))"
     unreadable = " OR ".join(
         f"(i.{part} IS NOT NULL AND lower(i.{part}) <> 'nan' "
-        f"AND NOT coalesce(abs(TRY_CAST(i.{part} AS DOUBLE)) <= {_LARGEST}, false))"
+        f"AND NOT coalesce(abs(TRY_CAST(i.{part} AS DOUBLE)) <= {LARGEST}, false))"
         for part in ("price", "quantity")
     )
     return [
