@@ -13,11 +13,12 @@ from typing import Any
 
 import duckdb
 
-from wherry.lake import Lake, content_hashes, create_raw_tables, next_load_id
+from wherry.lake import TABLES, Lake, content_hashes, create_raw_tables, next_load_id
 from wherry.transform import Transformed, scaffold, transform
 
 START = datetime(2026, 3, 1)
 GAP_MINUTES = 30.0
+_COLUMNS = ", ".join(name for name in TABLES["events"] if name != "delivery_id")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Shop:
                 values = ", ".join(
                     f"({', '.join(_literal(value) for value in row)})" for row in rows
                 )
-                con.execute(f"INSERT INTO lake.raw.events VALUES {values}")
+                con.execute(f"INSERT INTO lake.raw.events ({_COLUMNS}) VALUES {values}")
             self._note_load(con, load_id, "events", len(rows))
         return load_id
 
@@ -102,7 +103,8 @@ class Shop:
         """Note rows of a load that could not be read."""
         with self.lake.writer() as con:
             con.execute(
-                "INSERT INTO lake.raw.rejected SELECT ?, ?, 'file.csv', i, 'no event type', 'x', ? "
+                "INSERT INTO lake.raw.rejected "
+                "SELECT ?, ?, 'file.csv', i, 'no event type', 'x', ?, NULL "
                 "FROM range(?) AS lines(i)",
                 [load_id, tenant, START, rows],
             )

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from wherry.collect.catalogue import apart_from, append_items, append_told_items, mark_known_items
 from wherry.collect.incoming import select_events, select_items
+from wherry.collect.known import mark_known_events
 from wherry.collect.lines import read_lines
 from wherry.collect.mapping import ITEM_FIELDS, Raw, select_raw, widen
 from wherry.collect.mending import mend
@@ -161,31 +162,7 @@ class _Staged:
         if self.mapping.kind == "items":
             mark_known_items(self.con, self.counted)
             return
-        self.con.execute(
-            "CREATE OR REPLACE TEMP TABLE surplus AS WITH "
-            "twice AS (SELECT hash(tenant, event_id) AS mark FROM temp.incoming "
-            "WHERE reason IS NULL GROUP BY 1 HAVING count(*) > 1), "
-            "places AS (SELECT rowid AS id, row_number() OVER (PARTITION BY tenant, event_id "
-            "ORDER BY received_at, occurred_at, rowid) AS place FROM temp.incoming "
-            "WHERE reason IS NULL AND hash(tenant, event_id) IN (SELECT mark FROM twice)) "
-            "SELECT id FROM places WHERE place > 1"
-        )
-        # The hash of an event covers its time, so only the log of these times can hold it.
-        # An id that the shop gave may come back with another time.
-        times = (
-            ""
-            if "event_id" in self.raws
-            else "AND occurred_at BETWEEN (SELECT min(occurred_at) FROM temp.incoming "
-            "WHERE reason IS NULL) AND (SELECT max(occurred_at) FROM temp.incoming "
-            "WHERE reason IS NULL)"
-        )
-        self.con.execute(
-            "INSERT INTO temp.surplus SELECT i.rowid FROM temp.incoming AS i "
-            "SEMI JOIN (SELECT tenant, event_id FROM lake.raw.events "
-            f"WHERE {self.counted} {times}) AS e "
-            "ON i.tenant = e.tenant AND i.event_id = e.event_id "
-            "WHERE i.rowid NOT IN (SELECT id FROM temp.surplus)"
-        )
+        mark_known_events(self.con, self.counted, gives_ids="event_id" in self.raws)
 
     def write(self, label: str, mark: str) -> Loaded:
         """Append everything in one transaction."""
@@ -235,9 +212,9 @@ class _Staged:
             return 0
         order = " ORDER BY occurred_at" if self._is_disordered() else ""
         self.con.execute(
-            "INSERT INTO lake.raw.events SELECT tenant, event_id, event_type, occurred_at, "
-            f"received_at, visitor_id, session_id, items, query, properties, {load_id} "
-            "FROM temp.incoming WHERE reason IS NULL "
+            "INSERT INTO lake.raw.events BY NAME SELECT tenant, event_id, event_type, occurred_at, "
+            "received_at, visitor_id, session_id, items, query, properties, "
+            f"{load_id} AS load_id FROM temp.incoming WHERE reason IS NULL "
             f"AND rowid NOT IN (SELECT id FROM temp.surplus){order}"
         )
         told = [name for name in ITEM_FIELDS if name in self.raws]

@@ -23,6 +23,7 @@ from wherry.collect.values import literal
 from wherry.lake import quote
 
 _BATCH_ROWS = 50_000
+_COLUMNS = "load_id, tenant, source, line, reason, original, rejected_at"
 _LONGEST_ORIGINAL = 100_000
 
 
@@ -78,7 +79,7 @@ def append_rejects(
         }
         con.register("refusals", pa.table(columns))
         con.execute(
-            "INSERT INTO lake.raw.rejected "
+            f"INSERT INTO lake.raw.rejected ({_COLUMNS}) "
             f"SELECT {load_id}, tenant, {literal(label)}, line, reason, original, "
             f"TIMESTAMP '{now}' FROM refusals"
         )
@@ -89,7 +90,7 @@ def _append_parquet(
     con: duckdb.DuckDBPyConnection, source: SourceFile, load_id: int, label: str, now: datetime
 ) -> None:
     con.execute(
-        "INSERT INTO lake.raw.rejected "
+        f"INSERT INTO lake.raw.rejected ({_COLUMNS}) "
         f"SELECT {load_id}, i.tenant, {literal(label)}, i.__line, i.reason, "
         f"CAST(p.original AS VARCHAR), TIMESTAMP '{now}' "
         "FROM temp.incoming AS i JOIN (SELECT file_row_number + 1 AS line, "

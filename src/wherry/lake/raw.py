@@ -16,8 +16,11 @@ EVENT_COLUMNS = {
     "query": "VARCHAR",
     "properties": "VARCHAR",
     "load_id": "BIGINT",
+    "delivery_id": "BIGINT",
 }
-"""The envelope as columns. Times are UTC without a zone; ``properties`` is a JSON object."""
+"""The envelope as columns. Times are UTC without a zone; ``properties`` is a JSON object.
+
+``delivery_id`` names the request that an event came in; one that came in a file has none."""
 
 ITEM_COLUMNS = {
     "tenant": "VARCHAR",
@@ -40,8 +43,11 @@ REJECTED_COLUMNS = {
     "reason": "VARCHAR",
     "original": "VARCHAR",
     "rejected_at": "TIMESTAMP",
+    "delivery_id": "BIGINT",
 }
-"""What could not be read, with its place, the reason and the original text."""
+"""What could not be read, with its place, the reason and the original text.
+
+``line`` counts from 1: in a file its lines, in a delivery its events."""
 
 LOAD_COLUMNS = {
     "load_id": "BIGINT",
@@ -59,33 +65,80 @@ LOAD_COLUMNS = {
 
 ``kind`` is ``events`` or ``items``; ``first_at`` and ``last_at`` bound ``occurred_at``."""
 
+DELIVERY_COLUMNS = {
+    "delivery_id": "BIGINT",
+    "tenant": "VARCHAR",
+    "protocol": "VARCHAR",
+    "received_at": "TIMESTAMP",
+    "body": "BLOB",
+    "context": "VARCHAR",
+    "load_id": "BIGINT",
+}
+"""The requests that brought events, as they came: what a better parser can read again.
+
+``context`` is a JSON object of texts. A request that said nothing new is not kept."""
+
+INBOX_COLUMNS = {
+    "inbox": "VARCHAR",
+    "page": "BIGINT",
+    "load_id": "BIGINT",
+}
+"""How far each file of the inbox has been loaded: up to this page, all of it."""
+
 TABLES = {
     "events": EVENT_COLUMNS,
     "items": ITEM_COLUMNS,
     "rejected": REJECTED_COLUMNS,
     "loads": LOAD_COLUMNS,
+    "deliveries": DELIVERY_COLUMNS,
+    "inbox": INBOX_COLUMNS,
 }
+_FIRST = ("events", "items", "rejected", "loads")
 
 
 def has_raw_tables(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the raw tables are there; a lake that was only just begun lacks them."""
-    found = con.execute(
-        "SELECT table_name FROM duckdb_tables() "
-        "WHERE database_name = 'lake' AND schema_name = 'raw'"
-    ).fetchall()
-    return set(TABLES) <= {name for (name,) in found}
+    """Whether there is a log; a lake that was only just begun lacks it."""
+    return set(_FIRST) <= _columns(con).keys()
 
 
 def create_raw_tables(con: duckdb.DuckDBPyConnection) -> None:
-    """Create the raw tables where they are missing; nothing that exists is touched."""
-    if has_raw_tables(con):
+    """Create the raw tables where they are missing, and the columns that older lakes lack.
+
+    What exists is not touched: the rows of an older lake hold nothing in a new column.
+    """
+    missing = _missing(_columns(con))
+    if not missing:
         return
     con.execute("BEGIN")
     con.execute("CREATE SCHEMA IF NOT EXISTS lake.raw")
-    for name, columns in TABLES.items():
-        spec = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-        con.execute(f"CREATE TABLE IF NOT EXISTS lake.raw.{name} ({spec})")
+    for statement in missing:
+        con.execute(statement)
     con.execute("COMMIT")
+
+
+def _missing(found: dict[str, set[str]]) -> list[str]:
+    """The SQL that makes what is not there yet."""
+    statements = []
+    for table, columns in TABLES.items():
+        if table not in found:
+            spec = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+            statements.append(f"CREATE TABLE lake.raw.{table} ({spec})")
+            continue
+        statements += [
+            f"ALTER TABLE lake.raw.{table} ADD COLUMN {column} {kind}"
+            for column, kind in columns.items()
+            if column not in found[table]
+        ]
+    return statements
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, set[str]]:
+    """The raw tables that there are, each with its columns."""
+    rows = con.execute(
+        "SELECT table_name, list(column_name) FROM duckdb_columns() "
+        "WHERE database_name = 'lake' AND schema_name = 'raw' GROUP BY 1"
+    ).fetchall()
+    return {table: set(columns) for table, columns in rows}
 
 
 def next_load_id(con: duckdb.DuckDBPyConnection) -> int:

@@ -14,8 +14,8 @@ from typing import Literal
 import msgspec
 
 from wherry.collect.delivery import Delivery, Parsed
-from wherry.collect.inbox.known import RecentIds
 from wherry.collect.inbox.page import decode_page, encode_entry, ids_of
+from wherry.collect.inbox.recent import RecentIds
 from wherry.collect.inbox.store import SUFFIX, Store
 from wherry.errors import InboxUnavailable
 
