@@ -27,10 +27,12 @@ def _top(
     """Keep the k best in a heap whose root is the worst kept; then empty it from the back."""
     heap = np.empty(k, dtype=np.int32)  # places in codes
     size = 0
+    bound = np.float32(-np.inf)  # what a score has to reach; most of a full list does not
     for place in range(len(codes) if k > 0 else 0):
-        score, code = scores[place], codes[place]
-        if score == -np.inf:
+        score = scores[place]
+        if score < bound or score == -np.inf:
             continue
+        code = codes[place]
         if size < k:
             child = size
             size += 1
@@ -42,10 +44,13 @@ def _top(
                 heap[child] = p
                 child = parent
             heap[child] = place
+            if size == k:
+                bound = scores[heap[0]]
             continue
         root = heap[0]
         if score > scores[root] or (score == scores[root] and code < codes[root]):
             _sift_down(heap, size, place, codes, scores)
+            bound = scores[heap[0]]
     items = np.empty(size, dtype=np.int32)
     values = np.empty(size, dtype=np.float32)
     while size > 0:
