@@ -225,6 +225,69 @@ def simulate(
 
 
 @app.command()
+def pump(
+    url: Annotated[str, typer.Argument(help="The server, such as http://127.0.0.1:8080.")],
+    files: Annotated[
+        list[str] | None, typer.Option("--from", help="Recorded events; or a pattern with *.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--import", help="The preset that tells the columns of --from.")
+    ] = "wherry",
+    events: Annotated[
+        int | None, typer.Option(min=1, help="Without --from: simulate so many; else 100,000.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed simulates the same events.")] = 1,
+    tenant: Annotated[str, typer.Option(help="Send the events of this tenant alone.")] = "",
+    protocol: Annotated[str, typer.Option(help="native, segment, ga4 or snowplow.")] = "native",
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Events a request; 100, or 1 by ga4.")
+    ] = None,
+    connections: Annotated[int, typer.Option(min=1, help="Requests under way at once.")] = 8,
+    rate: Annotated[float | None, typer.Option(help="Events a second.")] = None,
+    speed: Annotated[
+        str, typer.Option(help="1x as recorded, 60x faster; max as fast as answered.")
+    ] = "max",
+    now: Annotated[
+        bool, typer.Option("--now", help="Say that events occur as they are sent.")
+    ] = False,
+    stop_at: Annotated[int | None, typer.Option(min=1, help="Send exactly so many events.")] = None,
+    recommend: Annotated[
+        float, typer.Option(min=0, max=1, help="Recommendations asked for, an event.")
+    ] = 0.0,
+    key: Annotated[str, typer.Option(envvar="WHERRY_KEY", help="The write key.")] = "",
+    read_key: Annotated[
+        str, typer.Option(envvar="WHERRY_READ_KEY", help="The key of --recommend.")
+    ] = "",
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds without an answer before it gives up.")
+    ] = 30.0,
+    acknowledged: Annotated[
+        Path | None, typer.Option(help="Write the ids of acknowledged events to this file.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Send simulated or recorded events to a server, and check and time its answers."""
+    from wherry.cli.pumping import Recording, run_pump
+    from wherry.simulate import Sending
+
+    recording = Recording(tuple(files or ()), source, events, seed, tenant, stop_at)
+    sending = Sending(
+        protocol=protocol,
+        batch=batch,
+        connections=connections,
+        rate=rate,
+        speed=speed,
+        is_stamped=now,
+        recommend=recommend,
+        key=key,
+        read_key=read_key,
+        patience=patience,
+        acknowledged=acknowledged,
+    )
+    raise typer.Exit(run_pump(url, recording, sending, Output(as_json=json)))
+
+
+@app.command()
 def demo(
     shop: Annotated[
         str, typer.Option(help="journey: a year of groceries; clicks: a simulated click stream.")

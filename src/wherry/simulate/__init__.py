@@ -2,16 +2,18 @@
 
 from wherry.simulate.params import ShopShape
 from wherry.simulate.protocols import PROTOCOLS
-from wherry.simulate.pump import Pumped, pump
+from wherry.simulate.pump import Sending, pump
 from wherry.simulate.recorded import Row, read_rows, simulated_rows
 from wherry.simulate.shape import COVEO_2021, measure
 from wherry.simulate.shop import Simulated, simulate
+from wherry.simulate.tally import Pumped
 
 __all__ = [
     "COVEO_2021",
     "PROTOCOLS",
     "Pumped",
     "Row",
+    "Sending",
     "ShopShape",
     "Simulated",
     "measure",

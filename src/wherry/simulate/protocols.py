@@ -24,9 +24,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """What an answer says of the events sent: so many taken, so many known already, and those
-    refused, each position with its reason. ``taken`` is all the others where the protocol's
-    answers don't count. Raises nothing: ``None`` stands for an answer that doesn't add up."""
+    """What an answer says of the events sent: how many were taken, how many known already, and
+    the positions of those refused, with the reasons."""
 
     taken: int
     known: int
@@ -36,7 +35,7 @@ class Settled(msgspec.Struct, frozen=True):
 class Protocol(msgspec.Struct, frozen=True):
     """A way of sending events. ``batch`` is how many a request holds by default, and ``most``
     at the most; ``encode`` takes the events and the key, ``settle`` the answer and how many
-    events were sent."""
+    events were sent, and gives ``None`` for an answer that doesn't add up."""
 
     batch: int
     most: int
@@ -98,13 +97,9 @@ def settle_native(answer: Answer, count: int) -> Settled | None:
     except msgspec.DecodeError:
         return None
     refused = {each.position: each.reason for each in told.refused}
-    is_whole = (
-        told.taken + told.known + len(told.refused)
-        == count
-        == len(refused) + (told.taken + told.known)
-    )
+    adds_up = told.taken + told.known + len(refused) == count
     is_placed = all(0 <= position < count for position in refused)
-    return Settled(told.taken, told.known, refused) if is_whole and is_placed else None
+    return Settled(told.taken, told.known, refused) if adds_up and is_placed else None
 
 
 def settle_others(answer: Answer, count: int) -> Settled | None:
@@ -246,7 +241,7 @@ def _snowplow_event(row: Row) -> dict[str, object]:
         "p": "web",
         "aid": "shop",
         "eid": row.event_id,
-        "dtm": str(row.occurred_us // 1000),
+        "ttm": str(row.occurred_us // 1000),  # dtm would count from when it is received
         "duid": row.visitor_id,
         "sid": row.session_id,
     }

@@ -28,6 +28,9 @@ class Request(msgspec.Struct, frozen=True):
 Pace = Callable[[int, int], float | None]
 """When an event is due, in seconds: by how many come before it, and its own time in µs."""
 
+Stamp = Callable[[float | None], float]
+"""The time, in seconds since 1970, that an event due then is said to have occurred at."""
+
 
 def as_fast_as_answered(before: int, occurred_us: int) -> None:
     """At once: each connection sends when it has its answer."""
@@ -63,14 +66,13 @@ def schedule(
     key: str = "",
     read_key: str = "",
     recommend: float = 0.0,
-    stamp: Callable[[float | None], float] | None = None,
+    stamp: Stamp | None = None,
 ) -> Iterator[Request]:
     """Yield the requests in the order in which they are due.
 
     A request is due when the last of its events is. For the share ``recommend`` of all events a
     recommendation is asked for as well, for what the event's visitor looks at; ``read_key`` is
-    the key for that. ``stamp`` gives the time, in seconds since 1970, that an event due then is
-    said to have occurred at, in place of its own.
+    the key for that. ``stamp`` gives events a time in place of their own.
     """
     source, before = iter(rows), 0
     while held := list(islice(source, batch)):

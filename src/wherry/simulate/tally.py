@@ -1,71 +1,95 @@
-"""Counts of what a server answered, and how long its answers took, in bounded memory."""
+"""What became of the events that a pump sent, counted in bounded memory."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 
 import msgspec
 
-_STEP = math.log(1.01)
-_BUCKETS = int(math.log(3.6e9) / _STEP) + 2
+from wherry.simulate.latencies import Latencies, Latency
+from wherry.simulate.protocols import Settled
+
 _KEPT_WORDS = 20
 _OTHERS = "others"
 
 
-class Latency(msgspec.Struct, frozen=True, kw_only=True):
-    """How long ``count`` answers took, in milliseconds, to within one per cent."""
+class Pumped(msgspec.Struct, frozen=True, kw_only=True):
+    """What a pump sent and what became of it.
 
-    count: int
-    p50: float
-    p90: float
-    p99: float
-    p999: float
-    max: float
-
-
-class Latencies:
-    """Counts durations in buckets that each are one per cent wider, up to an hour.
-
-    >>> taken = Latencies()
-    >>> for milliseconds in range(1, 101):
-    ...     taken.add(milliseconds / 1e3)
-    >>> round(taken.summary().p90)
-    90
+    ``events`` were sent, each once however often its request had to be repeated; they are
+    ``taken``, ``known``, ``refused`` (``reasons`` counts why), ``failed`` (the answer was an
+    error of the request, or its counts don't add up) or ``unanswered`` (it ended too early).
+    ``put_off`` counts the answers 429 and 503, and ``errors`` whatever else went wrong, by what
+    it was. ``latency`` counts from when a request was due to the answer that settled it, and
+    ``recommend_latency`` the same of recommendations. ``problem`` says why it ended early.
     """
 
+    url: str
+    events: int
+    taken: int
+    known: int
+    refused: int
+    failed: int
+    unanswered: int
+    requests: int
+    recommendations: int
+    reasons: dict[str, int]
+    put_off: dict[str, int]
+    errors: dict[str, int]
+    seconds: float
+    events_per_second: float
+    latency: Latency
+    recommend_latency: Latency
+    is_interrupted: bool
+    problem: str | None
+
+
+class Tally:
+    """The counts while a pump is at work; ``answers`` are those to requests of any kind."""
+
     def __init__(self) -> None:
-        self._counts = [0] * _BUCKETS
-        self._count = 0
-        self._longest = 0.0
+        self.sent = self.taken = self.known = self.refused = self.failed = 0
+        self.answers = self.recommendations = 0
+        self.reasons, self.put_off, self.errors = Words(), Words(), Words()
+        self.latencies, self.recommend_latencies = Latencies(), Latencies()
 
-    def add(self, seconds: float) -> None:
-        """Count one duration."""
-        microseconds = seconds * 1e6
-        place = int(math.log(microseconds) / _STEP) + 1 if microseconds > 1 else 0
-        self._counts[min(place, _BUCKETS - 1)] += 1
-        self._count += 1
-        self._longest = max(self._longest, seconds)
+    @property
+    def settled(self) -> int:
+        """Of how many events it is known what became of them."""
+        return self.taken + self.known + self.refused + self.failed
 
-    def summary(self) -> Latency:
-        """The percentiles of what was counted so far; all 0 if nothing was."""
-        return Latency(
-            count=self._count,
-            p50=self._quantile(0.5),
-            p90=self._quantile(0.9),
-            p99=self._quantile(0.99),
-            p999=self._quantile(0.999),
-            max=round(self._longest * 1e3, 3),
+    def settle(self, settled: Settled) -> None:
+        """Count what an answer says of each event of its request."""
+        self.taken += settled.taken
+        self.known += settled.known
+        self.refused += len(settled.refused)
+        for reason in settled.refused.values():
+            self.reasons.add(reason)
+
+    def summary(
+        self, url: str, *, seconds: float, is_interrupted: bool, problem: str | None
+    ) -> Pumped:
+        """The report."""
+        return Pumped(
+            url=url,
+            events=self.sent,
+            taken=self.taken,
+            known=self.known,
+            refused=self.refused,
+            failed=self.failed,
+            unanswered=self.sent - self.settled,
+            requests=self.answers,
+            recommendations=self.recommendations,
+            reasons=dict(self.reasons.counts),
+            put_off=dict(self.put_off.counts),
+            errors=dict(self.errors.counts),
+            seconds=round(seconds, 3),
+            events_per_second=round(self.settled / seconds, 1),
+            latency=self.latencies.summary(),
+            recommend_latency=self.recommend_latencies.summary(),
+            is_interrupted=is_interrupted,
+            problem=problem,
         )
-
-    def _quantile(self, share: float) -> float:
-        """Milliseconds that this share of the durations did not exceed (nearest rank)."""
-        wanted, seen = math.ceil(share * self._count), 0
-        for place, count in enumerate(self._counts):
-            seen += count
-            if count and seen >= wanted:
-                return round(min(math.exp((place - 0.5) * _STEP) / 1e3, self._longest * 1e3), 3)
-        return 0.0
 
 
 class Words:
