@@ -47,8 +47,8 @@ class Vocabulary:
 
     def codes(self, items: Iterable[str]) -> NDArray[np.int32]:
         """The numbers of the items that are known, in order; unknown ones are dropped."""
-        known = (self._codes.get(ItemId(item)) for item in items)
-        return np.array([code for code in known if code is not None], dtype=np.int32)
+        codes: dict[str, int] = self._codes  # type: ignore[assignment]
+        return np.array([codes[item] for item in items if item in codes], dtype=np.int32)
 
     def save(self, folder: Path) -> None:
         """Write ``vocabulary.json``, the list of ids, into a folder."""
