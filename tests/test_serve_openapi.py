@@ -8,6 +8,7 @@ import msgspec
 from serve_shop import answerer
 from wherry.serve import Query, Recommender
 from wherry.serve.app import create_app
+from wherry.serve.endpoints import ENDPOINTS
 from wherry.serve.openapi import openapi
 from wherry.serve.request import PARAMETERS, RecommendRequest, read_link
 
@@ -31,7 +32,10 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_route_but_pages_is_described() -> None:
     app: Any = create_app(lambda: {}, lambda release, folder: Recommender(answerer()))
     routes = {route.path for route in app._rest.routes} - {"/", "/docs", "/openapi.json"}
-    assert set(DOCUMENT["paths"]) == {*routes, "/v1/recommend"}
+    assert set(DOCUMENT["paths"]) == {*routes, "/v1/recommend", *ENDPOINTS}
+    alone = openapi("1.2.3", recommends=False)
+    assert set(alone["paths"]) == {*routes, *ENDPOINTS}
+    assert "RecommendRequest" not in alone["components"]["schemas"]
 
 
 def test_request_and_answer_have_the_fields_that_are_described() -> None:
@@ -55,5 +59,5 @@ def test_every_operation_has_a_summary_and_answers() -> None:
         assert set(operations) <= {"get", "post"}, path
         for operation in operations.values():
             assert operation["summary"]
-            assert "200" in operation["responses"]
+            assert {"200", "204"} & set(operation["responses"])
     assert "503" in DOCUMENT["paths"]["/readyz"]["get"]["responses"]

@@ -1,10 +1,10 @@
-"""The ASGI application: the hot route, and around it what operates and explains the server."""
+"""The ASGI application: the hot routes, and around them what operates and explains the server."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from time import perf_counter
 
@@ -19,6 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import wherry
 from wherry.serve.champions import Champions, Loader, Source
+from wherry.serve.collect import CollectRoutes
+from wherry.serve.endpoints import ENDPOINTS
 from wherry.serve.health import Health, Readiness
 from wherry.serve.metrics import Metrics
 from wherry.serve.openapi import openapi
@@ -39,28 +41,49 @@ def create_app(
     limits: Limits | None = None,
     sessions: SessionLookup | None = None,
     refresh_seconds: float = 1.0,
+    collect: Callable[[Metrics], CollectRoutes] | None = None,
 ) -> ASGIApp:
     """Make the application.
 
     ``source`` says which release is each tenant's champion and is asked again every
     ``refresh_seconds``; ``load`` reads a release; ``sessions`` finds a session by its id.
-    The first look at the champions is taken before the first request is.
+    The first look at the champions is taken before the first request is. ``collect`` makes
+    the routes by which events come in; without it there are none.
     """
     metrics = Metrics()
     champions = Champions(source, load, metrics)
     hot = RecommendRoute(champions, metrics, limits=limits or Limits(), sessions=sessions)
+    routes = collect(metrics) if collect else None
+    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds)
+
+
+def create_collect_app(collect: Callable[[Metrics], CollectRoutes]) -> ASGIApp:
+    """Make an application that takes events in and recommends nothing."""
+    metrics = Metrics()
+    return _assemble({}, None, collect(metrics), metrics)
+
+
+def _assemble(
+    hot: dict[str, ASGIApp],
+    champions: Champions | None,
+    collect: CollectRoutes | None,
+    metrics: Metrics,
+    refresh_seconds: float = 1.0,
+) -> ASGIApp:
+    if collect is not None:
+        hot = {**hot, **dict.fromkeys(ENDPOINTS, collect)}
     rest = Starlette(
-        routes=_routes(champions, metrics),
-        lifespan=_lifespan(champions, refresh_seconds),
+        routes=_routes(champions, collect, metrics),
+        lifespan=_lifespan(champions, refresh_seconds, collect),
         exception_handlers={HTTPException: _problem, 500: _failure},
     )
     return Application(hot, rest, metrics)
 
 
 class Application:
-    """Sends the hot route past Starlette's layers, and counts what goes through them."""
+    """Sends the hot routes past Starlette's layers, and counts what goes through them."""
 
-    def __init__(self, hot: ASGIApp, rest: Starlette, metrics: Metrics) -> None:
+    def __init__(self, hot: Mapping[str, ASGIApp], rest: Starlette, metrics: Metrics) -> None:
         self._hot = hot
         self._rest = rest
         self._metrics = metrics
@@ -70,8 +93,10 @@ class Application:
         """Serve one request, or the start and stop of the server."""
         if scope["type"] != "http":
             await self._rest(scope, receive, send)
-        elif scope["path"] == ROUTE:
-            await self._hot(scope, receive, send)
+            return
+        hot = self._hot.get(scope["path"])
+        if hot is not None:
+            await hot(scope, receive, send)
         else:
             await self._counted(scope, receive, send)
 
@@ -91,14 +116,24 @@ class Application:
             self._metrics.answered(route, status, perf_counter() - started)
 
 
-def _routes(champions: Champions, metrics: Metrics) -> list[Route]:
-    document = msgspec.json.encode(openapi(wherry.__version__))
+def _routes(
+    champions: Champions | None, collect: CollectRoutes | None, metrics: Metrics
+) -> list[Route]:
+    document = msgspec.json.encode(
+        openapi(
+            wherry.__version__,
+            recommends=champions is not None,
+            collects=collect is not None,
+        )
+    )
     page = (files("wherry.serve") / "docs.html").read_bytes()
 
     async def healthz(request: Request) -> Response:
         return _json(Health())
 
     async def readyz(request: Request) -> Response:
+        if champions is None:
+            return _json(Readiness(True, {}))
         readiness = Readiness(champions.is_ready, champions.statuses())
         return _json(readiness, 200 if readiness.is_ready else 503)
 
@@ -130,18 +165,25 @@ def _json(body: msgspec.Struct, status: int = 200) -> Response:
 
 
 def _lifespan(
-    champions: Champions, refresh_seconds: float
+    champions: Champions | None, refresh_seconds: float, collect: CollectRoutes | None
 ) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await asyncio.to_thread(champions.refresh)
-        watch = asyncio.create_task(champions.watch(refresh_seconds))
+        if collect is not None:
+            await collect.start()
+        watch = None
+        if champions is not None:
+            await asyncio.to_thread(champions.refresh)
+            watch = asyncio.create_task(champions.watch(refresh_seconds))
         try:
             yield
         finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
+            if watch is not None:
+                watch.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watch
+            if collect is not None:
+                await collect.stop()
 
     return lifespan
 

@@ -6,6 +6,14 @@ from typing import Any
 
 import msgspec
 
+from wherry.serve.collect_openapi import (
+    COLLECT_TYPES,
+    REFERENCE,
+    SECURITY_SCHEMES,
+    collect_paths,
+    content,
+    reference,
+)
 from wherry.serve.health import Health, Readiness
 from wherry.serve.problem import ErrorBody
 from wherry.serve.recommender import Recommendation
@@ -21,60 +29,78 @@ _PROBLEMS = {
 }
 
 
-def openapi(version: str) -> dict[str, Any]:
-    """Describe every endpoint, as OpenAPI 3.1; ``version`` is that of the package."""
-    types = (RecommendRequest, Recommendation, ErrorBody, Health, Readiness)
-    refs, schemas = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
-    )
-    request, answer, problem, health, ready = refs
-    answers = {"200": _content("The items recommended, best first.", answer)} | {
-        status: _content(text, problem) for status, text in _PROBLEMS.items()
-    }
+def openapi(version: str, *, recommends: bool = True, collects: bool = True) -> dict[str, Any]:
+    """Describe every endpoint, as OpenAPI 3.1; ``version`` is that of the package.
+
+    A server may answer recommendations, take events in, or both.
+    """
+    paths, types = _operating_paths(), [ErrorBody, Health, Readiness]
+    if recommends:
+        paths |= _recommend_paths()
+        types += [RecommendRequest, Recommendation]
+    if collects:
+        paths |= collect_paths()
+        types += COLLECT_TYPES
+    _, schemas = msgspec.json.schema_components(types, ref_template=REFERENCE)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Wherry",
             "version": version,
-            "description": "Recommendations for the sessions of a shop.",
+            "description": "Recommendations for a shop, and the way in for its events.",
         },
-        "paths": {
-            "/v1/recommend": {
-                "get": {
-                    "operationId": "recommendByLink",
-                    "summary": "Recommend items, for links and browsers",
-                    "parameters": [_parameter(each) for each in PARAMETERS],
-                    "responses": {s: answers[s] for s in answers if s not in ("413", "415")},
-                },
-                "post": {
-                    "operationId": "recommend",
-                    "summary": "Recommend items for a session",
-                    "requestBody": {
-                        "required": True,
-                        "content": {"application/json": {"schema": request}},
-                    },
-                    "responses": answers,
-                },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            **({"securitySchemes": SECURITY_SCHEMES} if collects else {}),
+        },
+    }
+
+
+def _recommend_paths() -> dict[str, Any]:
+    answers = {"200": content("The items recommended, best first.", Recommendation)} | {
+        status: content(text, ErrorBody) for status, text in _PROBLEMS.items()
+    }
+    return {
+        "/v1/recommend": {
+            "get": {
+                "operationId": "recommendByLink",
+                "summary": "Recommend items, for links and browsers",
+                "parameters": [_parameter(each) for each in PARAMETERS],
+                "responses": {s: answers[s] for s in answers if s not in ("413", "415")},
             },
-            "/healthz": _plain("Whether the process is up", health),
-            "/readyz": _plain(
-                "Whether a release answers, and which for each tenant",
-                ready,
-                {"503": _content("Nothing answers yet.", ready)},
-            ),
-            "/metrics": {
-                "get": {
-                    "summary": "Counts and latencies, for Prometheus",
-                    "responses": {
-                        "200": {
-                            "description": "Prometheus' text format.",
-                            "content": {"text/plain": {"schema": {"type": "string"}}},
-                        }
-                    },
-                }
+            "post": {
+                "operationId": "recommend",
+                "summary": "Recommend items for a session",
+                "requestBody": {
+                    "required": True,
+                    "content": {"application/json": {"schema": reference(RecommendRequest)}},
+                },
+                "responses": answers,
             },
         },
-        "components": {"schemas": schemas},
+    }
+
+
+def _operating_paths() -> dict[str, Any]:
+    return {
+        "/healthz": _plain("Whether the process is up", Health),
+        "/readyz": _plain(
+            "Whether a release answers, and which for each tenant",
+            Readiness,
+            {"503": content("Nothing answers yet.", Readiness)},
+        ),
+        "/metrics": {
+            "get": {
+                "summary": "Counts and latencies, for Prometheus",
+                "responses": {
+                    "200": {
+                        "description": "Prometheus' text format.",
+                        "content": {"text/plain": {"schema": {"type": "string"}}},
+                    }
+                },
+            }
+        },
     }
 
 
@@ -88,12 +114,8 @@ def _parameter(each: Parameter) -> dict[str, Any]:
     }
 
 
-def _content(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
-
-
 def _plain(
-    summary: str, schema: dict[str, Any], others: dict[str, Any] | None = None
+    summary: str, answer: type[msgspec.Struct], others: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    responses = {"200": _content(f"{summary}.", schema), **(others or {})}
+    responses = {"200": content(f"{summary}.", answer), **(others or {})}
     return {"get": {"summary": summary, "responses": responses}}

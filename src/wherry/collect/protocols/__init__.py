@@ -10,11 +10,25 @@ A parser reads the delivery's ``body`` and of its ``context``
 =============== ========================================================
 """
 
-from wherry.collect.delivery import Parser
+from typing import Protocol
+
+from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.protocols import ga4, native, pixel, segment, snowplow
 from wherry.collect.protocols.body import BodyError, Bounds
 
-PROTOCOLS: dict[str, Parser] = {
+
+class BoundedParser(Protocol):
+    """A parser that is told how much one request may hold; without, the defaults count."""
+
+    def __call__(self, delivery: Delivery, bounds: Bounds | None = None) -> Parsed:
+        """Read a delivery.
+
+        Raises:
+            BodyError: If its body as a whole can't be read, or holds too many events.
+        """
+
+
+PROTOCOLS: dict[str, BoundedParser] = {
     "native": native.parse,
     "segment": segment.parse,
     "ga4": ga4.parse,
@@ -23,4 +37,4 @@ PROTOCOLS: dict[str, Parser] = {
 }
 """The parsers by the name of their protocol, as a delivery names it."""
 
-__all__ = ["PROTOCOLS", "BodyError", "Bounds"]
+__all__ = ["PROTOCOLS", "BodyError", "BoundedParser", "Bounds"]
