@@ -260,6 +260,7 @@ def test_a_key_goes_where_each_protocol_has_it() -> None:
     assert sent["native"].headers == {"Authorization": "Bearer wk_1"}
     assert sent["segment"].headers == {"Authorization": "Basic d2tfMTo="}
     assert "api_secret=wk_1" in sent["ga4"].path
+    assert json.loads(sent["snowplow"].body)["data"][0]["aid"] == "wk_1"
 
 
 def test_a_recommendation_is_asked_for_a_share_of_the_events() -> None:
