@@ -1,0 +1,86 @@
+"""Erasure: what was deleted leaves the files, the old snapshots and the catalog's own pages.
+
+DuckLake marks deleted rows and keeps the files that hold them, so that older snapshots stay
+readable. A row is gone when its file has been rewritten, every snapshot that could see the old
+file is expired, the old file is removed, and SQLite has let go of its free pages.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from wherry.errors import LakeError
+from wherry.lake.lake import CATALOG, Lake
+
+_WAIT_SECONDS = 60
+
+
+def rewrite_deleted(con: duckdb.DuckDBPyConnection) -> None:
+    """Write every file anew that holds deleted rows, without them; what tables show stays.
+
+    Rows that the catalog holds itself (a few at a time are kept there) become files.
+    """
+    con.execute(f"CALL ducklake_flush_inlined_data('{CATALOG}')")
+    con.execute(f"CALL ducklake_rewrite_data_files('{CATALOG}', delete_threshold => 0)")
+
+
+def expire_snapshots(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    keep: Collection[int] = (),
+    before: datetime | None = None,
+) -> int:
+    """Let go of old snapshots, and remove the files that no other one needs.
+
+    The newest is always kept, and so are those in ``keep``; with ``before`` (UTC) also those
+    made since. Returns how many went.
+    """
+    rows = con.execute(
+        "SELECT snapshot_id, snapshot_time AT TIME ZONE 'UTC' "
+        f"FROM ducklake_snapshots('{CATALOG}') ORDER BY snapshot_id"
+    ).fetchall()
+    old = [
+        number
+        for number, made_at in rows[:-1]
+        if number not in keep and (before is None or made_at < before)
+    ]
+    if old:
+        con.execute(f"CALL ducklake_expire_snapshots('{CATALOG}', versions => {old})")
+    con.execute(f"CALL ducklake_cleanup_old_files('{CATALOG}', cleanup_all => true)")
+    con.execute(f"CALL ducklake_delete_orphaned_files('{CATALOG}', cleanup_all => true)")
+    return len(old)
+
+
+def oldest_snapshot(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """When the oldest snapshot was made (UTC)."""
+    row = con.execute(
+        f"SELECT min(snapshot_time) AT TIME ZONE 'UTC' FROM ducklake_snapshots('{CATALOG}')"
+    ).fetchone()
+    return row[0] if row else None
+
+
+def vacuum(path: Path) -> None:
+    """Write a SQLite database anew, without what was deleted from it; its log is emptied too.
+
+    Raises:
+        LakeError: If another process holds it for a minute, or the disk has no room.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)) as con:
+            con.execute("VACUUM")
+            busy, *_ = con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        raise LakeError(f"{path} can't be rewritten: {error}. Make room, then go on.") from error
+    if busy:
+        raise LakeError(f"{path} is being read all the time. Stop its readers, then go on.")
+
+
+def vacuum_catalog(lake: Lake) -> None:
+    """:func:`vacuum` the catalog; nobody in this process may be connected to the lake."""
+    vacuum(lake.catalog_path)
