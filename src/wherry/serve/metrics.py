@@ -88,12 +88,6 @@ class Metrics:
             ["tenant", "protocol", "outcome"],
             registry=self.registry,
         )
-        self._events = Counter(
-            "wherry_events",
-            "Events that came in, by what became of them.",
-            ["tenant", "protocol", "outcome"],
-            registry=self.registry,
-        )
         # labels() takes a lock and builds a key: the hot route asks for the same few again.
         self._hot: dict[tuple[str, int], Counter] = {}
         self._hot_events: dict[tuple[TenantId, str, str], Counter] = {}
@@ -105,16 +99,6 @@ class Metrics:
             counter = self._hot[route, status] = self._requests.labels(route, str(status))
         counter.inc()
         self._latency.observe(route, seconds)
-
-    def collected(self, tenant: TenantId, protocol: str, **outcomes: int) -> None:
-        """Count events that came in: ``taken``, ``known``, ``refused``."""
-        for outcome, count in outcomes.items():
-            if count:
-                name = tenant, protocol, outcome
-                counter = self._hot_events.get(name)
-                if counter is None:
-                    counter = self._hot_events[name] = self._events.labels(*name)
-                counter.inc(count)
 
     def collected(self, tenant: TenantId, protocol: str, **outcomes: int) -> None:
         """Count events that came in: ``taken``, ``known``, ``refused``."""
