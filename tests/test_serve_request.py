@@ -6,7 +6,7 @@ import pytest
 
 from wherry.learn.catalogue import Range
 from wherry.serve.problem import RequestError
-from wherry.serve.request import Limits, RecommendRequest, count, read_json, read_link
+from wherry.serve.request import Limits, RecommendRequest, how_many, read_json, read_link
 
 
 def test_json_and_link_ask_for_the_same() -> None:
@@ -80,10 +80,10 @@ def test_an_unknown_parameter_may_be_meant_as_a_filter() -> None:
 
 @pytest.mark.parametrize(("asked", "given"), [(None, 10), (1, 1), (100, 100)])
 def test_k_has_a_default(asked: Any, given: int) -> None:
-    assert count(RecommendRequest(k=asked), Limits()) == given
+    assert how_many(RecommendRequest(k=asked), Limits()) == given
 
 
 def test_k_has_an_upper_bound() -> None:
     with pytest.raises(RequestError, match="at most 100") as caught:
-        count(RecommendRequest(k=101), Limits())
+        how_many(RecommendRequest(k=101), Limits())
     assert (caught.value.status, caught.value.field) == (422, "k")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Callable
 from time import perf_counter
 
@@ -19,13 +17,12 @@ from wherry.serve.champions import Champions
 from wherry.serve.metrics import Metrics
 from wherry.serve.problem import JSON_HEADERS, Headers, RequestError, problem_body
 from wherry.serve.recommender import Recommender
-from wherry.serve.request import Limits, RecommendRequest, count, read_json, read_link, tenant_of
+from wherry.serve.request import Limits, RecommendRequest, how_many, read_json, read_link, tenant_of
+from wherry.serve.request_ids import RequestIds
 
 logger = logging.getLogger("wherry.serve")
 
 ROUTE = "/v1/recommend"
-
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class SessionItems(msgspec.Struct, frozen=True):
@@ -60,12 +57,13 @@ class RecommendRoute:
         self._limits = limits
         self._retry_after = str(retry_seconds).encode()
         self._sessions = sessions
+        self._ids = RequestIds()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing that a client sends makes it fail."""
         started = perf_counter()
         headers = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id"))
+        request_id = self._ids.of(headers.get(b"x-request-id"))
         extra: Headers = []
         try:
             request = await self._read(scope, headers, receive)
@@ -130,7 +128,7 @@ class RecommendRoute:
 
     async def _answer(self, request: RecommendRequest, request_id: str) -> bytes:
         recommender = self._champion(tenant_of(request))
-        k = count(request, self._limits)
+        k = how_many(request, self._limits)
         items, purchased = request.session_items, request.purchased
         if not items and request.session_id is not None and self._sessions is not None:
             found = await asyncio.to_thread(
@@ -162,13 +160,6 @@ class RecommendRoute:
             f"Tenant {tenant!r} has no release yet. Run: wherry run",
             headers=[(b"retry-after", self._retry_after)],
         )
-
-
-def _request_id(given: bytes | None) -> str:
-    """The client's own id for the request if it is a sane one, else a new one."""
-    if given is not None and _SANE_ID.fullmatch(given):
-        return given.decode()
-    return os.urandom(8).hex()
 
 
 def _is_json(content_type: bytes) -> bool:

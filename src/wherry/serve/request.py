@@ -179,7 +179,7 @@ def _misfit(message: str, known: Iterable[str]) -> RequestError:
     return RequestError(400, f"{field}: {message[: at.start()]}.", field=field)
 
 
-def count(request: RecommendRequest, limits: Limits) -> int:
+def how_many(request: RecommendRequest, limits: Limits) -> int:
     """How many items the request asks for; RequestError 422 if that is too many."""
     if request.k is None:
         return limits.k
