@@ -16,11 +16,11 @@ class RequestIds:
     """
 
     def __init__(self) -> None:
-        self._prefix = os.urandom(6).hex()
+        self._prefix = os.urandom(5).hex()
         self._count = count(1)
 
     def of(self, given: bytes | None) -> str:
         """The id of one request, from its header ``x-request-id`` if it has one."""
         if given is not None and _SANE_ID.fullmatch(given):
             return given.decode()
-        return f"{self._prefix}{next(self._count):08x}"
+        return f"{self._prefix}{next(self._count):06x}"
