@@ -106,10 +106,23 @@ def serve(
     project: ProjectOption = _HERE,
     json: JsonOption = False,
 ) -> None:
-    """Answer recommendations over HTTP."""
+    """Answer recommendations over HTTP, and take events in."""
     from wherry.cli import commands
 
     commands.serve(project, host, port, Output(as_json=json))
+
+
+@app.command()
+def collect(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Take events in over HTTP, and answer nothing else."""
+    from wherry.cli import commands
+
+    commands.collect(project, host, port, Output(as_json=json))
 
 
 @app.command()

@@ -133,6 +133,15 @@ def serve(folder: Path, host: str | None, port: int | None, output: Output) -> N
     Project.open(folder).serve(host=host, port=port, on_ready=announce)
 
 
+def collect(folder: Path, host: str | None, port: int | None, output: Output) -> None:
+    """Take events in until a signal ends it; the address is told once requests are taken."""
+
+    def announce(address: str) -> None:
+        output.answer({"address": address}, f"Taking events on {address}/v1/events")
+
+    Project.open(folder).collect(host=host, port=port, on_ready=announce)
+
+
 def recommend(folder: Path, items: list[str], k: int | None, tenant: str, output: Output) -> None:
     """Recommend for a session given on the command line."""
     answer = Project.open(folder).recommend(items, k=k, tenant=tenant)

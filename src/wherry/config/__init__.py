@@ -4,6 +4,7 @@ from wherry.config.reading import FILE_NAME, parse_settings, read_settings
 from wherry.config.settings import (
     Audit,
     Behave,
+    Collect,
     Field,
     LakeSettings,
     Learn,
@@ -20,6 +21,7 @@ __all__ = [
     "FILE_NAME",
     "Audit",
     "Behave",
+    "Collect",
     "Field",
     "LakeSettings",
     "Learn",

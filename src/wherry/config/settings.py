@@ -207,6 +207,38 @@ class Serve(Table, frozen=True):
     refresh_seconds: Positive = 1.0
 
 
+class Collect(Table, frozen=True):
+    """``[collect]``: how events are taken in over HTTP, by ``wherry serve`` and ``wherry collect``.
+
+    ``fsync`` says when events are forced to disk: ``always`` (before they are acknowledged),
+    every second (``interval``), or when the system likes (``never``). All three outlive a killed
+    process, only the first a power cut. One request may hold ``max_body_bytes``, packed and
+    unpacked, ``max_events``, ``max_items`` an event, and ``max_depth`` levels of nesting in an
+    event's properties. All requests at once may hold ``max_held_bytes``; beyond it the
+    server says 503. ``events_per_second`` bounds each key (0: no bound), and ``burst_seconds`` of
+    them may come at once; beyond it the server says 429. ``recent_ids`` of events are remembered,
+    to answer that one is known already; the load knows all of them. Pages of the origins in
+    ``cors_origins`` may send from a browser (``"*"``: all pages). Of a client's ``address`` the
+    network is kept (``truncated``), nothing (``dropped``) or all (``kept``); it is the last of
+    ``X-Forwarded-For`` if the server stands ``behind_proxy``. Every ``load_every`` seconds a
+    server loads what has come into the lake (0: only ``wherry run`` does).
+    """
+
+    fsync: Literal["always", "interval", "never"] = "always"
+    max_body_bytes: Count = 4_000_000
+    max_events: Count = 10_000
+    max_items: Count = 1_000
+    max_depth: Annotated[int, Meta(ge=1, le=100)] = 32
+    max_held_bytes: Count = 64_000_000
+    events_per_second: Annotated[float, Meta(ge=0.0)] = 0.0
+    burst_seconds: Positive = 10.0
+    recent_ids: Whole = 1_000_000
+    cors_origins: tuple[str, ...] = ()
+    address: Literal["truncated", "dropped", "kept"] = "truncated"
+    behind_proxy: bool = False
+    load_every: Annotated[float, Meta(ge=0.0)] = 0.0
+
+
 class Settings(Table, frozen=True):
     """All of ``wherry.toml``. ``shop`` names the project."""
 
@@ -221,3 +253,4 @@ class Settings(Table, frozen=True):
     behave: Behave = Behave()
     registry: Registry = Registry()
     serve: Serve = Serve()
+    collect: Collect = Collect()

@@ -37,6 +37,11 @@ class Home:
         return self.root / "behaviour"
 
     @property
+    def plan(self) -> Path:
+        """The tracking plan: a JSON Schema for each event type (optional)."""
+        return self.root / "plan"
+
+    @property
     def state(self) -> Path:
         """Everything that Wherry keeps: not for hands, not for git."""
         return self.root / ".wherry"
@@ -50,6 +55,11 @@ class Home:
     def keys(self) -> Path:
         """The keys of the server, as hashes."""
         return self.state / "keys.json"
+
+    @property
+    def inbox(self) -> Path:
+        """Where events wait until they are loaded, a file for each server."""
+        return self.state / "inbox"
 
     @property
     def lake(self) -> Path:

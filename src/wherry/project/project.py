@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from starlette.types import ASGIApp
 
 from wherry.collect import Loaded, find_files, find_mapping, load_file
 from wherry.collect.keys import Keys
@@ -37,6 +38,7 @@ from wherry.lake import (
 from wherry.learn.answer import Query
 from wherry.learn.models import load_released_model
 from wherry.project.cards import write_run_card
+from wherry.project.collecting import collect_routes
 from wherry.project.home import Home, find_home
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
 from wherry.project.run import Reporter, Run
@@ -44,10 +46,13 @@ from wherry.project.scaffold import scaffold
 from wherry.project.sessions import PublishedSessions, read_newest_sessions
 from wherry.registry import Registry
 from wherry.serve import (
+    CollectRoutes,
     Limits,
+    Metrics,
     Recommendation,
     Recommender,
     create_app,
+    create_collect_app,
     load_recommender,
     require_loopback,
     serve,
@@ -293,15 +298,13 @@ class Project:
         port: int | None = None,
         on_ready: Callable[[str], None] | None = None,
     ) -> None:
-        """Answer over HTTP until told to stop; new champions are taken up as they come.
+        """Answer over HTTP until told to stop, and take events in; new champions are taken up
+        as they come.
 
         Raises:
             UsageError: If no key is set and others than this machine could reach the host.
         """
         settings = self.settings.serve
-        host = settings.host if host is None else host
-        if self.keys.is_open:
-            require_loopback(host)
         limits = Limits(
             k=settings.k, max_k=settings.max_k, max_session_items=settings.max_session_items
         )
@@ -311,13 +314,42 @@ class Project:
             limits=limits,
             sessions=PublishedSessions(self.lake, self.home.published),
             refresh_seconds=settings.refresh_seconds,
+            collect=partial(self._collect_routes, name="serve"),
         )
-        serve(
-            app,
-            host=host,
-            port=settings.port if port is None else port,
-            on_ready=on_ready,
-        )
+        self._listen(app, host, port, on_ready)
+
+    def collect(
+        self,
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        on_ready: Callable[[str], None] | None = None,
+    ) -> None:
+        """Take events in over HTTP until told to stop, and answer nothing else.
+
+        Raises:
+            UsageError: If no key is set and others than this machine could reach the host.
+        """
+        app = create_collect_app(partial(self._collect_routes, name="collect"))
+        self._listen(app, host, port, on_ready)
+
+    def _listen(
+        self,
+        app: ASGIApp,
+        host: str | None,
+        port: int | None,
+        on_ready: Callable[[str], None] | None,
+    ) -> None:
+        settings = self.settings.serve
+        host = settings.host if host is None else host
+        if self.keys.is_open:
+            require_loopback(host)
+        port = settings.port if port is None else port
+        serve(app, host=host, port=port, on_ready=on_ready)
+
+    def _collect_routes(self, metrics: Metrics, *, name: str) -> CollectRoutes:
+        """The routes by which events come in; ``name`` is that of this server's inbox."""
+        return collect_routes(self.home, self.settings.collect, self.keys, metrics, name=name)
 
     def _load(self, release: Release, folder: Path) -> Recommender:
         try:

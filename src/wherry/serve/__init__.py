@@ -1,7 +1,9 @@
 """Serve: every tenant's champion, answering over HTTP, replaced while it answers."""
 
 from wherry.learn.answer import Fallback, Query
-from wherry.serve.app import create_app
+from wherry.serve.app import create_app, create_collect_app
+from wherry.serve.collect import CollectLimits, CollectRoutes
+from wherry.serve.metrics import Metrics
 from wherry.serve.recommend import SessionItems, SessionLookup
 from wherry.serve.recommender import (
     Recommendation,
@@ -14,8 +16,11 @@ from wherry.serve.request import Limits
 from wherry.serve.server import require_loopback, serve
 
 __all__ = [
+    "CollectLimits",
+    "CollectRoutes",
     "Fallback",
     "Limits",
+    "Metrics",
     "Query",
     "Recommendation",
     "RecommendedItem",
@@ -23,6 +28,7 @@ __all__ = [
     "SessionItems",
     "SessionLookup",
     "create_app",
+    "create_collect_app",
     "load_recommender",
     "require_loopback",
     "save_recommender",

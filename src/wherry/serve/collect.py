@@ -8,14 +8,13 @@ import os
 import re
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from time import perf_counter
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from wherry.collect.delivery import Delivery, Parsed
-from wherry.collect.inbox import Fsync, Inbox, Receipt
+from wherry.collect.inbox import Inbox, Receipt
 from wherry.collect.keys import Keys
 from wherry.collect.privacy import (
     AddressPolicy,
@@ -273,11 +272,6 @@ class CollectRoutes:
             (b"access-control-expose-headers", b"x-request-id, retry-after"),
             (b"vary", b"origin"),
         ]
-
-
-def inbox_opener(folder: Path, name: str, *, fsync: Fsync, **more: int) -> Callable[[], Inbox]:
-    """Opens the inbox of one process when the server starts, and not before."""
-    return lambda: Inbox.open(folder, name, fsync=fsync, **more)
 
 
 def _require_type(endpoint: Endpoint, headers: dict[bytes, bytes]) -> None:

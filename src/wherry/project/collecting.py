@@ -1,0 +1,63 @@
+"""How a project takes events in: its keys, its tracking plan and its inbox, as its settings say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import partial
+
+from wherry.collect.inbox import Inbox
+from wherry.collect.keys import Keys
+from wherry.collect.plan import Plan, check
+from wherry.collect.protocols import Bounds
+from wherry.config import Collect
+from wherry.project.home import Home
+from wherry.serve import CollectLimits, CollectRoutes, Metrics
+
+
+def collect_routes(
+    home: Home, settings: Collect, keys: Keys, metrics: Metrics, *, name: str
+) -> CollectRoutes:
+    """The routes by which events come in; ``name`` is that of this server's inbox.
+
+    Raises:
+        SettingsError: If a schema of the tracking plan is none.
+    """
+    plan = Plan.open(home.plan)
+    return CollectRoutes(
+        partial(
+            Inbox.open,
+            home.inbox,
+            name,
+            fsync=settings.fsync,
+            max_waiting_bytes=settings.max_held_bytes,
+            recent_ids=settings.recent_ids,
+        ),
+        keys,
+        metrics,
+        clock=_now,
+        limits=collect_limits(settings),
+        origins=settings.cors_origins,
+        address=settings.address,
+        is_behind_proxy=settings.behind_proxy,
+        check=partial(check, plan=plan) if plan.event_types else None,
+    )
+
+
+def collect_limits(settings: Collect) -> CollectLimits:
+    """What the settings let one request, one key and all of them bring."""
+    return CollectLimits(
+        bounds=Bounds(
+            max_events=settings.max_events,
+            max_items=settings.max_items,
+            max_depth=settings.max_depth,
+        ),
+        max_body_bytes=settings.max_body_bytes,
+        max_held_bytes=settings.max_held_bytes,
+        max_events_per_second=settings.events_per_second,
+        burst_seconds=settings.burst_seconds,
+    )
+
+
+def _now() -> datetime:
+    """The time to the microsecond, UTC, without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
