@@ -242,3 +242,15 @@ def test_every_candidate_is_a_run_with_its_parameters_metrics_and_tags(released:
 def test_the_default_tenant_has_the_bare_name() -> None:
     assert model_name("recommender", DEFAULT_TENANT) == "recommender"
     assert model_name("recommender", NORTH) == "recommender.north"
+
+
+def test_a_release_of_a_registry_elsewhere_is_fetched_and_answers(
+    released: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(released / "mlflow", elsewhere)
+    registry = Registry(tmp_path / "here", "recommender", f"sqlite:///{elsewhere / 'mlflow.db'}")
+    assert shown_first(registry, DEFAULT_TENANT) == "i3"
+    _, folder = registry.champions()[DEFAULT_TENANT]
+    assert folder.is_relative_to(tmp_path / "here")
+    assert shown_first(registry, NORTH) == "i4"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -251,6 +252,9 @@ def read_facts(con: duckdb.DuckDBPyConnection, tenant: TenantId) -> dict[str, in
 
 
 def settings_record(settings: Settings) -> dict[str, object]:
-    """The settings in effect, as plain values for the record of a run."""
-    plain: dict[str, object] = msgspec.to_builtins(settings)
+    """The settings in effect, as plain values for the record of a run; no password among them."""
+    registry = settings.registry
+    told = re.sub(r"//[^/]*@", "//…@", registry.tracking_uri)
+    kept = msgspec.structs.replace(registry, tracking_uri=told)
+    plain: dict[str, object] = msgspec.to_builtins(msgspec.structs.replace(settings, registry=kept))
     return plain

@@ -50,6 +50,10 @@ class Registry:
         """Where MLflow keeps its tables."""
         return self.tracking_uri or f"sqlite:///{self.home / 'mlflow.db'}"
 
+    def exists(self) -> bool:
+        """Whether there is a registry to be asked: a remote one counts as there."""
+        return bool(self.tracking_uri) or (self.home / "mlflow.db").exists()
+
     def fingerprint(self) -> tuple[int, ...]:
         """A cheap value that changes when the registry does; empty for a remote one."""
         if self.tracking_uri:
@@ -67,7 +71,7 @@ class Registry:
         Raises:
             RegistryError: If MLflow can't be asked.
         """
-        if not self.tracking_uri and not (self.home / "mlflow.db").exists():
+        if not self.exists():
             return {}
         mark = self.fingerprint()
         seen = self._seen() if mark else None

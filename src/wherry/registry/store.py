@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import mlflow
+import mlflow.artifacts
 import mlflow.pyfunc
 import msgspec
 from mlflow import MlflowClient
@@ -153,14 +155,32 @@ class Store:
         return known[to][0]
 
     def folder_of(self, version: ModelVersion) -> Path:
-        """The folder of a version's recommender, also after the project has moved."""
+        """The folder of a version's recommender, also after the project has moved.
+
+        From a registry elsewhere it is fetched once, and kept in ``home``.
+        """
         uri = self.client.get_model_version_download_uri(version.name, version.version)
-        path = Path(unquote(urlsplit(uri).path)) / "artifacts" / _FOLDER
         if self.tracking_uri:
-            return path
+            return self._fetched(version, uri) / "artifacts" / _FOLDER
+        path = Path(unquote(urlsplit(uri).path)) / "artifacts" / _FOLDER
         # MLflow keeps absolute paths; those of a copy still point to where it was copied from.
         place = len(path.parts) - path.parts[::-1].index(self.home.name)
         return self.home.joinpath(*path.parts[place:])
+
+    def _fetched(self, version: ModelVersion, uri: str) -> Path:
+        """Where a version of a registry elsewhere lies here; whole, or not at all."""
+        target = self.home / "fetched" / f"{version.name}@{version.version}"
+        if not target.exists():
+            mlflow.set_tracking_uri(self.uri)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=target.parent) as folder:
+                found = mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=folder)
+                try:
+                    Path(found).rename(target)
+                except OSError:
+                    if not target.exists():  # another process was faster
+                        raise
+        return target
 
     def _champion(self, client: MlflowClient, name: str) -> ModelVersion | None:
         try:
