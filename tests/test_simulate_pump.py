@@ -581,3 +581,53 @@ def test_only_so_many_rows_are_read_as_are_sent() -> None:
         done = send(shop, islice(endless(), 95), batch=10)
     assert done.events == 95
     assert len(taken) == 95
+
+
+# The real server
+
+
+@pytest.fixture(scope="module")
+def collecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A collecting server in a process of its own: its address and a write key."""
+    # The project imports MLflow, which takes seconds that the other tests need not spend.
+    from wherry.project import Project
+
+    project = Project.create(tmp_path_factory.mktemp("shop"))
+    key, _ = project.keys.make(DEFAULT_TENANT, "write", label="pump", now=NOW)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wherry", "collect", "--port", "0", "--json"],
+        cwd=project.home.root,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")},
+    )
+    assert process.stdout is not None
+    told = ""
+    while "}" not in told:
+        line = process.stdout.readline()
+        assert line, told
+        told += line
+    try:
+        yield json.loads(told)["address"], key
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")  # MLflow, as it is imported
+@pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
+def test_the_real_server_knows_the_key_and_takes_every_event_of_each_protocol(
+    collecting: tuple[str, str], protocol: str
+) -> None:
+    url, key = collecting
+    sent = [row(n, event_id=f"{protocol}-{n}") for n in range(250)]
+    done = pump(url, sent, Sending(protocol=protocol, key=key))
+    assert (done.problem, done.errors, done.taken, done.refused) == (None, {}, 250, 0)
+    wrong = pump(url, sent, Sending(protocol=protocol, key=f"{key}x", connections=1))
+    assert "401" in str(wrong.problem)
+    if protocol == "native":
+        again = pump(url, sent, Sending(key=key))
+        assert (again.taken, again.known) == (0, 250)
+        old = pump(url, [sent[0], row(1, occurred_us=0)], Sending(key=key))
+        assert (old.known, old.refused, old.failed) == (1, 1, 0)
+        assert "before 1990" in next(iter(old.reasons))
