@@ -47,6 +47,7 @@ line itself can't be read: `{"error": {"kind": …, "message": …}}`.
 | 2 | wrong use: an option, a file, a setting |
 | 3 | something broke |
 | 130 | interrupted from the keyboard |
+| 141 | the reader of the output has gone, as in `wherry status \\| head -1` |
 
 With `WHERRY_DEBUG=1` in the environment an unexpected error shows its traceback.
 """

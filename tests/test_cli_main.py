@@ -168,3 +168,15 @@ def test_the_help_names_every_command_and_the_exit_codes(tmp_path: Path, wherry:
     assert "2 wrong use" in " ".join(done.out.split())
     for word in commands.split():
         assert "--json" in wherry(word, "--help", cwd=tmp_path).out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_leaves_early_is_no_failed_verdict(form: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from wherry.cli import main; main()", "init", "s", *form]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (141, b"")

@@ -110,3 +110,6 @@ def test_the_best_is_the_highest_the_first_of_equals_and_never_a_failed_one() ->
     assert best([*candidates, _candidate("d", 0.9, "it broke")], "mrr@20").name == "b"
     with pytest.raises(ModelError, match="d: it broke"):
         best([_candidate("d", 0.9, "it broke")], "mrr@20")
+    faulty = [_candidate(name, 0.9, "too few") for name in ("a", "b")]
+    with pytest.raises(ModelError, match=r"fitted\. a, b: too few$"):
+        best(faulty, "mrr@20")

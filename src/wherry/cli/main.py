@@ -6,6 +6,7 @@
 2   wrong use: an option, a file, a setting
 3   something broke
 130 interrupted from the keyboard
+141 the reader of the output has gone
 === ==========================================================
 """
 
@@ -17,7 +18,7 @@ import sys
 from typer.exceptions import TyperException
 
 from wherry.cli.app import app
-from wherry.cli.output import report_error
+from wherry.cli.output import READER_GONE, report_error
 from wherry.errors import UsageError, WherryError
 
 INTERRUPTED = 130
@@ -51,9 +52,7 @@ def main() -> None:
         _report_interruption(as_json)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read the output has gone; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(WherryError.exit_code)
+        sys.exit(READER_GONE)
     except OSError as error:
         words = f"{error}. Make room or give the rights that are missing, then run again."
         report_error(words, type(error).__name__, as_json=as_json)

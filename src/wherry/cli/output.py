@@ -6,6 +6,7 @@ Answers go to standard output, progress and errors to standard error.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_QUIET_SECONDS = 0.3
+READER_GONE = 141
+"""The exit code where the output's reader has gone: what a shell makes of SIGPIPE."""
 
 
 class Output:
@@ -30,14 +32,20 @@ class Output:
             import msgspec
 
             content = msgspec.json.format(msgspec.json.encode(document), indent=2)
-            sys.stdout.write(content.decode() + "\n")
-            sys.stdout.flush()
+            with _to_a_reader():
+                sys.stdout.write(content.decode() + "\n")
+                sys.stdout.flush()
             return
         from rich.console import Console
 
-        console = Console(highlight=False)
-        for part in text:
-            console.print(part)
+        class Paper(Console):
+            def on_broken_pipe(self) -> None:
+                raise BrokenPipeError  # Rich would leave with 1, which means a failed verdict
+
+        console = Paper(highlight=False)
+        with _to_a_reader():
+            for part in text:
+                console.print(part)
 
     @contextmanager
     def progress(self) -> Iterator[Callable[[str], None]]:
@@ -58,6 +66,16 @@ class Output:
                 status.update(f"{words} [dim]({time.monotonic() - started:.0f} s in)[/dim]")
 
             yield show
+
+
+@contextmanager
+def _to_a_reader() -> Iterator[None]:
+    """Leave quietly where whoever read the output has gone (``wherry status | head -1``)."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(READER_GONE)
 
 
 class _Lines:

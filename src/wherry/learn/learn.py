@@ -72,7 +72,10 @@ def best(candidates: Iterable[Candidate], metric: str) -> Candidate:
     candidates = tuple(candidates)
     able = [candidate for candidate in candidates if not candidate.error]
     if not able:
-        faults = "; ".join(f"{each.name}: {each.error}" for each in candidates)
+        named: dict[str, list[str]] = {}  # one fault often is everybody's: too few sessions
+        for each in candidates:
+            named.setdefault(each.error, []).append(each.name)
+        faults = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in named.items())
         raise ModelError(f"No candidate could be fitted. {faults}")
     return max(able, key=lambda candidate: candidate.metrics[metric].value)
 
