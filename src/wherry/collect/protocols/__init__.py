@@ -6,6 +6,7 @@ A parser reads the delivery's ``body`` and of its ``context``
 ``path``        the path that was asked for
 ``query``       the query string, without the key
 ``content_type``  what the client says that the body is
+``keyed_by``    ``aid``, if that field of a tracker's events was the key
 ``keyless``     there, if the server has no keys: events name their tenant
 =============== ========================================================
 """

@@ -62,6 +62,31 @@ class Rows(msgspec.Struct, frozen=True):
     text: Callable[[int], str]
 
 
+class TextsOf:
+    """The texts of the events of a body that can be read, cut out when first asked for."""
+
+    def __init__(self, body: bytes, key: str | None = None) -> None:
+        self._body = body
+        self._key = key
+        self._texts: list[bytes] | None = None
+
+    def __call__(self, place: int) -> str:
+        """The text of one event."""
+        if self._texts is None:
+            self._texts = self._cut()
+        return shown(self._texts[place])
+
+    def _cut(self) -> list[bytes]:
+        text = self._body.strip()
+        if self._key is not None and text.startswith(b"{"):
+            text = bytes(
+                msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get(self._key, text)
+            )
+        if text.startswith(b"["):
+            return [bytes(each) for each in msgspec.json.decode(text, type=list[msgspec.Raw])]
+        return [text]
+
+
 def shown(text: bytes) -> str:
     """Bytes as text; those that are not UTF-8 are written ``\\xe9``."""
     return text.decode("utf-8", "backslashreplace")
@@ -110,15 +135,17 @@ def read_rows(body: bytes, key: str | None, bounds: Bounds) -> tuple[dict[str, A
         return _rescue(body, key, bounds)
     head: dict[str, Any] = {}
     values = [whole]
+    if not isinstance(whole, list | dict):
+        raise BodyError("The body is neither a JSON object nor an array.")
     if isinstance(whole, list):
         values = whole
-    elif isinstance(whole, dict) and key is not None and key in whole:
+    elif key is not None and key in whole:
         values = whole.pop(key)
         head = whole
         if not isinstance(values, list):
             raise BodyError(f"{key} is not an array.")
     _check_count(len(values), bounds)
-    return head, Rows(values, lambda place: shown(_texts(body, key, bounds)[place]))
+    return head, Rows(values, TextsOf(body, key))
 
 
 def read_lines(body: bytes, bounds: Bounds, read: Callable[[bytes], Any] = read_value) -> Rows:

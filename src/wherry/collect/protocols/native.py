@@ -14,6 +14,7 @@ from wherry.collect.protocols.body import (
     Bounds,
     Misfit,
     Rows,
+    TextsOf,
     read_lines,
     read_rows,
     read_value,
@@ -93,7 +94,7 @@ def _read(delivery: Delivery, bounds: Bounds) -> Rows:
             pass
         else:
             if len(values) <= bounds.max_events:
-                return Rows(values, lambda place: read_rows(body, None, bounds)[1].text(place))
+                return Rows(values, TextsOf(body))
     return read_rows(body, None, bounds)[1]
 
 

@@ -23,7 +23,7 @@ from wherry.domain import Event
 
 _FIELDS = frozenset(
     {"event_type", "visitor_id", "occurred_at", "event_id", "session_id", "query", "tenant"}
-    | {"item_id", "price", "quantity"}
+    | {"item_id", "price", "quantity", "key"}
 )
 
 

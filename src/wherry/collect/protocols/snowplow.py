@@ -73,9 +73,14 @@ def parse(delivery: Delivery, bounds: Bounds | None = None) -> Parsed:
     else:
         rows = Rows([dict(parse_qsl(query, errors="replace"))], lambda place: query)
 
+    first = next((row for row in rows.values if isinstance(row, dict)), {})
+    keyed_by = {"aid": first.get("aid")} if delivery.context.get("keyed_by") == "aid" else {}
+
     def make(row: Any, position: int) -> Event:
         if not isinstance(row, dict):
             raise Misfit("the event is not a JSON object")
+        if row.get("aid") != keyed_by.get("aid", row.get("aid")):
+            raise Misfit("aid is not the key that this request came with; send them apart")
         return _event(delivery, row, bounds)
 
     return parse_rows(rows, make)
@@ -217,4 +222,7 @@ def derived_time(row: dict[str, Any], received_at: datetime) -> datetime | None:
     made, sent = moment_of(row.get("dtm"), "dtm"), moment_of(row.get("stm"), "stm")
     if made is None or sent is None:
         return None
-    return received_at - max(sent - made, timedelta(0))
+    try:
+        return received_at - max(sent - made, timedelta(0))
+    except OverflowError:
+        raise Misfit("dtm is not a time by the clock of stm") from None
