@@ -217,6 +217,20 @@ def keys_revoke(
 
 
 @app.command()
+def forget(
+    visitors: Annotated[list[str], typer.Argument(help="Visitor ids, as the events have them.")],
+    tenant: TenantOption = "default",
+    wait: WaitOption = 0.0,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Remove persons from the log, from every table, file and old snapshot."""
+    from wherry.cli import forgetting
+
+    forgetting.forget(project, visitors, tenant, wait, Output(as_json=json))
+
+
+@app.command()
 def simulate(
     folder: Annotated[Path, typer.Argument(help="Where the Parquet files go.")],
     events: Annotated[int, typer.Option(min=1, help="About how many events.")] = 1_000_000,

@@ -88,10 +88,16 @@ class Source(Table, frozen=True):
 
 class LakeSettings(Table, frozen=True):
     """``[lake]``: ``memory_limit`` such as ``"8GB"`` (empty: 80% of the memory), ``threads``
-    (0: all cores)."""
+    (0: all cores).
+
+    ``retention_days`` is how long an older snapshot can still be read. Every run lets go of
+    those that are older and not published, and what was forgotten is gone from the last of
+    them after as many days. With 0 runs keep all of them, and ``wherry forget`` lets go of all.
+    """
 
     memory_limit: Annotated[str, Meta(pattern=r"^(\d+(\.\d+)? ?([KMGT]i?)?B)?$")] = ""
     threads: Whole = 0
+    retention_days: Whole = 0
 
 
 class Sessions(Table, frozen=True):

@@ -57,12 +57,15 @@ def expire_snapshots(
     return len(old)
 
 
-def oldest_snapshot(con: duckdb.DuckDBPyConnection) -> datetime | None:
-    """When the oldest snapshot was made (UTC)."""
-    row = con.execute(
-        f"SELECT min(snapshot_time) AT TIME ZONE 'UTC' FROM ducklake_snapshots('{CATALOG}')"
-    ).fetchone()
-    return row[0] if row else None
+def oldest_snapshot(
+    con: duckdb.DuckDBPyConnection, *, but: Collection[int] = ()
+) -> datetime | None:
+    """When the oldest snapshot (UTC) was made, apart from the newest and those in ``but``."""
+    rows = con.execute(
+        "SELECT snapshot_id, snapshot_time AT TIME ZONE 'UTC' "
+        f"FROM ducklake_snapshots('{CATALOG}') ORDER BY snapshot_id"
+    ).fetchall()
+    return next((made_at for number, made_at in rows[:-1] if number not in but), None)
 
 
 def vacuum(path: Path) -> None:

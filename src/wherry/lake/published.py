@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 
@@ -40,3 +41,11 @@ def read_published(path: Path) -> dict[TenantId, Published]:
 def publish(path: Path, tenant: TenantId, published: Published) -> None:
     """Move one tenant to a new snapshot, at once and whole."""
     write_whole(path, msgspec.json.encode({**read_published(path), tenant: published}))
+
+
+def withdraw(path: Path, tenants: Collection[TenantId]) -> None:
+    """Let nothing be published for some tenants, until a run publishes again."""
+    kept = read_published(path)
+    if kept.keys() & set(tenants):
+        left = {tenant: each for tenant, each in kept.items() if tenant not in tenants}
+        write_whole(path, msgspec.json.encode(left))

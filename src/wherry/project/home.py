@@ -62,6 +62,16 @@ class Home:
         return self.state / "inbox"
 
     @property
+    def forgetting(self) -> Path:
+        """The erasures that have been asked for and are not done yet."""
+        return self.state / "forgetting.json"
+
+    @property
+    def forgotten(self) -> Path:
+        """The erasures that were done, without saying of whom."""
+        return self.state / "forgotten.json"
+
+    @property
     def lake(self) -> Path:
         """The lake's folder."""
         return self.state / "lake"

@@ -39,6 +39,7 @@ from wherry.learn.answer import Query
 from wherry.learn.models import load_released_model
 from wherry.project.cards import write_run_card
 from wherry.project.collecting import collect_routes
+from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
 from wherry.project.run import Reporter, Run
@@ -195,23 +196,60 @@ class Project:
         """
         stages = _chosen_stages(start, only)
         with self._writing("wherry run", wait_seconds, report):
-            now = self._clock()
-            run = Run(
-                home=self.home,
-                settings=self.settings,
-                lake=self.lake,
-                registry=self.registry,
-                run_id=new_run_id(now),
-                now=now,
-                report=report,
-                stages=stages,
-                forced=bool(start or only),
-                full_refresh=full_refresh,
-            )
-            record = run.run()
-            if not record.found_nothing_new:
-                self._keep(record)
+            forgetting = self._forgetting(report)
+            for pending in read_pending(self.home):
+                forgetting.finish(pending)
+            record = self._run(stages, bool(start or only), full_refresh, report)
+            forgetting.expire_old()
         return record
+
+    def _run(
+        self, stages: Sequence[str], forced: bool, full_refresh: bool, report: Reporter
+    ) -> RunRecord:
+        now = self._clock()
+        run = Run(
+            home=self.home,
+            settings=self.settings,
+            lake=self.lake,
+            registry=self.registry,
+            run_id=new_run_id(now),
+            now=now,
+            report=report,
+            stages=stages,
+            forced=forced,
+            full_refresh=full_refresh,
+        )
+        record = run.run()
+        if not record.found_nothing_new:
+            self._keep(record)
+        return record
+
+    def forget(
+        self,
+        visitors: Sequence[str],
+        *,
+        tenant: str = DEFAULT_TENANT,
+        wait_seconds: float = 0.0,
+        report: Reporter = _say_nothing,
+    ) -> Forgotten:
+        """Remove some visitors of a tenant: from the log, every table, file and old snapshot.
+
+        Killed at any moment, it is finished by the same call or by the next run.
+        """
+        with self._writing("wherry forget", wait_seconds, report):
+            forgetting = self._forgetting(report)
+            return forgetting.finish(forgetting.ask(tenant_id(tenant), visitors))
+
+    def _forgetting(self, report: Reporter) -> Forgetting:
+        return Forgetting(
+            home=self.home,
+            settings=self.settings,
+            lake=self.lake,
+            registry=self.registry,
+            now=self._clock(),
+            rebuild=lambda: self._run(("transform", "audit", "publish"), True, True, report),
+            report=report,
+        )
 
     def _keep(self, record: RunRecord) -> None:
         folder = self.home.run(record.run_id)
