@@ -20,8 +20,14 @@ SMALL: tuple[tuple[str, ...], ...] = (
     ("knn.py",),
     ("serve.py",),
     ("simulate.py",),
+    ("mixed.py",),
 )
-FULL = (*SMALL, ("transform.py", "10000000"), ("transform.py", "36000000"))
+FULL = (
+    *SMALL,
+    ("transform.py", "10000000"),
+    ("transform.py", "36000000"),
+    ("mixed.py", "--seconds", "600"),
+)
 
 
 def main() -> int:
