@@ -149,16 +149,20 @@ class CollectRoutes:
             body = b""
             if scope["method"] == "POST":
                 body = await read_body(headers, receive, self._limits.max_body_bytes, held)
+            keyed_by = ""
             if tenant is None:
                 key = key_in_body(endpoint.protocol, body, query)
                 tenant = self._tenant(key)
                 body = without_key(body, key)
+                keyed_by = (
+                    "aid" if endpoint.protocol == "snowplow" and not self._keys.is_open else ""
+                )
             delivery = Delivery(
                 tenant=tenant,
                 protocol=endpoint.protocol,
                 received_at=self._clock(),
                 body=scrub_body(body, self._address),
-                context=self._context(scope, headers, key),
+                context=self._context(scope, headers, key, keyed_by),
             )
             parsed = await self._parse(delivery)
             self._pay(key, len(parsed.events) + len(parsed.refusals))
@@ -180,7 +184,7 @@ class CollectRoutes:
         return tenant
 
     def _context(
-        self, scope: Scope, headers: dict[bytes, bytes], key: str | None
+        self, scope: Scope, headers: dict[bytes, bytes], key: str | None, keyed_by: str
     ) -> dict[str, str]:
         """What a parser, and a better one later, needs to know beside the body."""
         context = {"path": scope["path"]}
@@ -197,6 +201,7 @@ class CollectRoutes:
         for name, value in (
             ("address", network_of(address, self._address)),
             ("agent", browser_family(headers.get(b"user-agent", b"").decode("latin-1"))),
+            ("keyed_by", keyed_by),
             ("keyless", "yes" if self._keys.is_open else ""),
         ):
             if value:
