@@ -89,6 +89,9 @@ class Lake:
     def _connect(self, options: str) -> Iterator[duckdb.DuckDBPyConnection]:
         # The catalog remembers an absolute path; the folder may have been moved since.
         place = f"DATA_PATH '{quote(str(self.data_path))}', OVERRIDE_DATA_PATH true"
+        # A few rows would go into the catalog as text, where one item id such as "x}]" makes
+        # the whole table unreadable.
+        place += ", DATA_INLINING_ROW_LIMIT 0"
         con = duckdb.connect(config={**self.connect_config()})
         try:
             try:

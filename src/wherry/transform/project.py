@@ -125,7 +125,11 @@ def _profile(lake: Lake) -> dict[str, object]:
             {
                 "path": lake.attach_uri(),
                 "alias": CATALOG,
-                "options": {"data_path": str(lake.data_path), "override_data_path": True},
+                "options": {
+                    "data_path": str(lake.data_path),
+                    "override_data_path": True,
+                    "data_inlining_row_limit": 0,
+                },
             }
         ],
     }

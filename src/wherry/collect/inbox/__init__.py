@@ -1,15 +1,27 @@
 """The inbox: where events are on disk before they are acknowledged, and until they are loaded."""
 
+from wherry.collect.inbox.damage import ask_to_mend, find_set_aside, keep_damaged, mend
 from wherry.collect.inbox.inbox import Fsync, Inbox, Receipt
-from wherry.collect.inbox.page import Entry
-from wherry.collect.inbox.store import Waiting, open_for_loading, read_waiting
+from wherry.collect.inbox.owner import Ownership
+from wherry.collect.inbox.page import Damaged, Entry, decode_page, events_of
+from wherry.collect.inbox.store import Store, Waiting, is_damage, read_waiting, store_paths
 
 __all__ = [
+    "Damaged",
     "Entry",
     "Fsync",
     "Inbox",
+    "Ownership",
     "Receipt",
+    "Store",
     "Waiting",
-    "open_for_loading",
+    "ask_to_mend",
+    "decode_page",
+    "events_of",
+    "find_set_aside",
+    "is_damage",
+    "keep_damaged",
+    "mend",
     "read_waiting",
+    "store_paths",
 ]

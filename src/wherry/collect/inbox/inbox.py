@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 import msgspec
 
 from wherry.collect.delivery import Delivery, Parsed
-from wherry.collect.inbox.page import decode_page, encode_entry, ids_of
+from wherry.collect.inbox.damage import asked_to_mend, finish_mending, mend
+from wherry.collect.inbox.owner import Ownership
+from wherry.collect.inbox.page import Entry, decode_page, encode_entry, ids_of, write_page
 from wherry.collect.inbox.recent import RecentIds
-from wherry.collect.inbox.store import SUFFIX, Store
+from wherry.collect.inbox.store import Store, is_damage
 from wherry.errors import InboxUnavailable
 
 logger = logging.getLogger("wherry.collect")
@@ -27,6 +31,7 @@ the system likes. All three outlive a killed process; only the first a power cut
 
 _SYNCHRONOUS = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
 _PAGE_BYTES = 4_000_000
+_TICK_SECONDS = 1.0
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -50,29 +55,35 @@ class Inbox:
     """Puts deliveries on disk, from one event loop, in a file of its own.
 
     A thread commits whatever has come while it committed before (group commit). ``folder`` is
-    shared with the processes that load from it. At most ``max_waiting_bytes`` may be on their
-    way at once. Whatever goes wrong with the disk, the next delivery is tried afresh, so that
-    it recovers by itself.
+    shared with the processes that load from it and with other servers, each of which writes a
+    file of its own. At most ``max_waiting_bytes`` may be on their way at once. Whatever goes
+    wrong with the disk, the next delivery is tried afresh, so that it recovers by itself; a
+    file that turns out to be damaged is set aside and replaced.
     """
 
     def __init__(
         self,
-        path: Path,
+        folder: Path,
+        name: str = "inbox",
         *,
         fsync: Fsync = "always",
         max_waiting_bytes: int = 64_000_000,
         recent_ids: int = 1_000_000,
         retry_seconds: int = 5,
     ) -> None:
-        self.path = path
+        self.folder = folder
+        self.name = name
         self._fsync: Fsync = fsync
         self._max_waiting = max_waiting_bytes
         self._retry_seconds = retry_seconds
         self._recent = RecentIds(recent_ids)
+        self._recent_limit = recent_ids
+        self._owned: Ownership | None = None
         self._store: Store | None = None
         self._queue: deque[_Pending] = deque()
         self._waiting = 0
         self._wake = threading.Semaphore(0)
+        self._ticked = monotonic()
         self._is_closing = False
         self._thread = threading.Thread(target=self._write, name="inbox", daemon=True)
 
@@ -87,21 +98,22 @@ class Inbox:
         recent_ids: int = 1_000_000,
         retry_seconds: int = 5,
     ) -> Inbox:
-        """Open the inbox of a process, which keeps its own ``name`` over restarts.
+        """Open the inbox of a process, in the file ``name`` unless another process writes that.
 
         A disk that can't be written now is no error here: :meth:`put` says it, until it can.
         """
         inbox = cls(
-            folder / f"{name}{SUFFIX}",
+            folder,
+            name,
             fsync=fsync,
             max_waiting_bytes=max_waiting_bytes,
             recent_ids=recent_ids,
             retry_seconds=retry_seconds,
         )
         try:
-            inbox._remember(inbox._ready_store(), recent_ids)
-        except (sqlite3.Error, OSError, msgspec.DecodeError) as error:
-            logger.error("The inbox %s can't be used now: %s", inbox.path, error)
+            inbox._remember()
+        except (sqlite3.Error, OSError) as error:
+            logger.error("The inbox in %s can't be used now: %s", folder, error)
         inbox._thread.start()
         return inbox
 
@@ -112,8 +124,8 @@ class Inbox:
             InboxUnavailable: If it can't be kept now: nothing of it was.
         """
         content = encode_entry(delivery, parsed)
-        if self._is_closing or self._waiting + len(content) > self._max_waiting > 0:
-            raise InboxUnavailable("The inbox is full to the brim for the moment.", 1)
+        if self._is_closing or self._waiting + len(content) > self._max_waiting:
+            raise InboxUnavailable("More is on its way to the disk than may wait.", 1)
         fresh = self._recent.add(delivery.tenant, [event.event_id for event in parsed.events])
         done = asyncio.get_running_loop().create_future()
         began_at = delivery.received_at.isoformat()
@@ -129,25 +141,25 @@ class Inbox:
         self._is_closing = True
         self._wake.release()
         await asyncio.to_thread(self._thread.join)
-        if self._store is not None:
-            self._store.close()
-            self._store = None
 
     # In the thread
 
     def _write(self) -> None:
         while True:
-            self._wake.acquire()
-            if not self._queue:
-                if self._is_closing:
-                    return
-                continue
+            self._wake.acquire(timeout=_TICK_SECONDS)
             group = self._take()
-            self._answer(group, self._commit(group))
+            if group:
+                self._answer(group, self._keep(group))
+            elif self._is_closing:
+                break
+            if monotonic() - self._ticked > _TICK_SECONDS:
+                self._tick()
+        self._let_go()
 
     def _take(self) -> list[_Pending]:
         """Whatever waits, up to a page's size."""
-        group, size = [], 0
+        group: list[_Pending] = []
+        size = 0
         while self._queue and size < _PAGE_BYTES:
             group.append(self._queue.popleft())
             size += len(group[-1].content)
@@ -155,16 +167,20 @@ class Inbox:
             self._wake.acquire(blocking=False)
         return group
 
-    def _commit(self, group: Sequence[_Pending]) -> InboxUnavailable | None:
-        content = b"".join([each.content for each in group])
+    def _keep(self, group: Sequence[_Pending]) -> InboxUnavailable | None:
+        content = write_page([each.content for each in group])
         n_events = sum([each.n_events for each in group])
         try:
-            self._ready_store().append(content, n_events, group[0].began_at)
+            try:
+                self._ready_store().append(content, n_events, group[0].began_at)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                self._mend()
+                self._ready_store().append(content, n_events, group[0].began_at)
         except (sqlite3.Error, OSError) as error:
-            logger.error("The inbox %s can't be written: %s", self.path, error)
-            if self._store is not None:
-                self._store.close()
-                self._store = None
+            logger.error("The inbox in %s can't be written: %s", self.folder, error)
+            self._close_store()
             return InboxUnavailable(
                 f"The inbox can't be written: {error}. Nothing of this was kept.",
                 self._retry_seconds,
@@ -174,13 +190,55 @@ class Inbox:
     def _answer(self, group: list[_Pending], error: InboxUnavailable | None) -> None:
         try:
             group[0].done.get_loop().call_soon_threadsafe(self._finish, group, error)
-        except RuntimeError:
+        except RuntimeError:  # the loop is closed, and with it the connections
             logger.error("The server stopped before %d requests were answered.", len(group))
 
     def _ready_store(self) -> Store:
+        """The open file; opened again after an error, and replaced if it is damaged."""
         if self._store is None:
-            self._store = Store(self.path, _SYNCHRONOUS[self._fsync])
+            if self._owned is None:
+                self._owned = Ownership.claim(self.folder, self.name)
+            path = self._owned.path
+            finish_mending(path)
+            synchronous = _SYNCHRONOUS[self._fsync]
+            try:
+                self._store = Store(path, synchronous=synchronous, may_create=True)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                mend(path)
+                self._store = Store(path, synchronous=synchronous, may_create=True)
         return self._store
+
+    def _tick(self) -> None:
+        """What is done every second: forcing to disk, and looking whether a load found damage."""
+        self._ticked = monotonic()
+        if self._owned is None:
+            return
+        try:
+            if self._fsync == "interval":
+                _force_to_disk(Path(f"{self._owned.path}-wal"))
+            loaded_to = asked_to_mend(self._owned.path)
+            if loaded_to is not None:
+                self._mend(loaded_to)
+        except (sqlite3.Error, OSError) as error:
+            logger.error("The inbox in %s can't be written: %s", self.folder, error)
+
+    def _mend(self, loaded_to: int = 0) -> None:
+        self._close_store()
+        if self._owned is not None:
+            mend(self._owned.path, loaded_to=loaded_to)
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def _let_go(self) -> None:
+        self._close_store()
+        if self._owned is not None:
+            self._owned.give_up()
+            self._owned = None
 
     # In the loop
 
@@ -195,13 +253,33 @@ class Inbox:
                 else:
                     each.done.set_exception(error)
 
-    def _remember(self, store: Store, limit: int) -> None:
+    def _remember(self) -> None:
         """Know the newest events that wait in the file from before a restart."""
+        try:
+            self._read_ids(self._ready_store())
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            self._mend()
+            self._read_ids(self._ready_store())
+
+    def _read_ids(self, store: Store) -> None:
         n_events = 0
         for page in store.newest_pages():
-            for entry in decode_page(page.content) if page.is_whole else ():
-                ids = ids_of(entry)
-                self._recent.add(entry.delivery.tenant, ids)
-                n_events += len(ids)
-            if n_events >= limit:
+            for entry in decode_page(page.content):
+                if isinstance(entry, Entry):
+                    self._recent.add(entry.delivery.tenant, ids_of(entry))
+            n_events += page.events
+            if n_events >= self._recent_limit:
                 return
+
+
+def _force_to_disk(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,20 +1,21 @@
 """A page of the inbox: the deliveries that one commit put on disk together, as bytes.
 
-Each is written in the thread that received it, so that the thread that writes them only has
-to put them one after the other: a length in four bytes, then the delivery as MessagePack.
+Each delivery is MessagePack, written in the thread that received it; a page puts a length and
+a checksum before each, so that what a broken disk spoils of one does not spoil the others.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from wherry.collect.delivery import Delivery, Parsed, Refusal
 from wherry.domain import Event
 
-_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<II")
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -26,6 +27,12 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     delivery: Delivery
     events: bytes
     refusals: list[Refusal]
+
+
+class Damaged(msgspec.Struct, frozen=True):
+    """Bytes of a page that are not what was written."""
+
+    content: bytes
 
 
 class _Id(msgspec.Struct):
@@ -41,24 +48,45 @@ _ids = msgspec.json.Decoder(list[_Id]).decode
 
 def encode_entry(delivery: Delivery, parsed: Parsed) -> bytes:
     """Write one delivery, ready to be put in a page."""
-    written = _to_msgpack(Entry(delivery, _to_json(parsed.events), parsed.refusals))
-    return _LENGTH.pack(len(written)) + written
+    return _to_msgpack(Entry(delivery, _to_json(parsed.events), parsed.refusals))
 
 
-def decode_page(content: bytes) -> Iterator[Entry]:
-    """Read the deliveries of a page, in the order in which they came.
+def write_page(entries: Sequence[bytes]) -> bytes:
+    """Put written deliveries together."""
+    parts = []
+    for entry in entries:
+        parts += [_HEAD.pack(len(entry), zlib.crc32(entry)), entry]
+    return b"".join(parts)
 
-    Raises:
-        msgspec.DecodeError: If the bytes are no page.
-    """
-    view, at = memoryview(content), 0
-    while at < len(view):
-        if at + _LENGTH.size > len(view):
-            raise msgspec.DecodeError("The page ends within a length.")
-        (length,) = _LENGTH.unpack_from(view, at)
-        at += _LENGTH.size
-        yield _from_msgpack(view[at : at + length])
+
+def decode_page(page: bytes) -> Iterator[Entry | Damaged]:
+    """Read the deliveries of a page, in the order in which they came."""
+    for content, is_intact in _split(page):
+        yield decode_entry(content) if is_intact else Damaged(content)
+
+
+def intact_entries(page: bytes) -> list[bytes]:
+    """The deliveries of a page that are as they were written, still written."""
+    return [content for content, is_intact in _split(page) if is_intact]
+
+
+def decode_entry(content: bytes) -> Entry:
+    """Read one delivery."""
+    return _from_msgpack(content)
+
+
+def _split(page: bytes) -> Iterator[tuple[bytes, bool]]:
+    at = 0
+    while at < len(page):
+        if at + _HEAD.size > len(page):
+            yield page[at:], False
+            return
+        length, checksum = _HEAD.unpack_from(page, at)
+        at += _HEAD.size
+        # A length may be what was spoiled: then all that follows seems to be as well.
+        content = page[at : at + length]
         at += length
+        yield content, len(content) == length > 0 and zlib.crc32(content) == checksum
 
 
 def events_of(entry: Entry) -> list[Event]:

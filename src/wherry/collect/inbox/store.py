@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
 import msgspec
 
-from wherry.errors import WherryError
+from wherry.collect.inbox.recovery import PAGE_BYTES
 
 SUFFIX = ".sqlite"
 _WAIT_SECONDS = 60
-_CHECKPOINT_PAGES = 4_000
+_CHECKPOINT_PAGES = 2_000
 _DELETED_AT_ONCE = 16
 _VACUUMED_AT_ONCE = 500
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
-PRAGMA page_size = 8192;
+PRAGMA page_size = {page_bytes};
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
-BEGIN;
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS inbox (id TEXT NOT NULL, done INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS pages (
     number INTEGER PRIMARY KEY,
     events INTEGER NOT NULL,
     began_at TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
     content BLOB NOT NULL
 );
 INSERT INTO inbox SELECT '{id}', 0 WHERE NOT EXISTS (SELECT * FROM inbox);
@@ -38,12 +38,13 @@ COMMIT;
 """
 
 
-class Page(msgspec.Struct, frozen=True):
-    """A page as it lies in the file; ``is_whole`` unless its checksum is wrong."""
+class Page(msgspec.Struct, frozen=True, array_like=True):
+    """A page as it lies in the file: so many events, the first of which came at ``began_at``."""
 
     number: int
+    events: int
+    began_at: str
     content: bytes
-    is_whole: bool
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -52,7 +53,7 @@ class Waiting(msgspec.Struct, frozen=True):
     name: str
     events: int
     pages: int
-    oldest: str | None
+    oldest: datetime | None
 
 
 class Store:
@@ -62,15 +63,14 @@ class Store:
     ``NORMAL`` leaves that to whoever calls fsync, ``OFF`` to the system.
     """
 
-    def __init__(self, path: Path, synchronous: str = "FULL") -> None:
+    def __init__(self, path: Path, *, synchronous: str = "FULL", may_create: bool = False) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._con = connect(path)
+        self._con = connect(path, "rwc" if may_create else "rw")
         try:
-            self._con.executescript(_SCHEMA.format(id=uuid4().hex))
+            self._con.executescript(_SCHEMA.format(id=uuid4().hex, page_bytes=PAGE_BYTES))
             self._con.execute(f"PRAGMA synchronous = {synchronous}")
             self._con.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
-            self.id, self._last = self._read_place()
+            self.id, self.last = self._read_place()
         except BaseException:
             self._con.close()
             raise
@@ -83,102 +83,116 @@ class Store:
 
     def append(self, content: bytes, events: int, began_at: str) -> int:
         """Add a page and return its number; it is on disk when this returns."""
-        number = self._last + 1
+        number = self.last + 1
         self._con.execute(
-            "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
-            (number, events, began_at, zlib.crc32(content), content),
+            "INSERT INTO pages VALUES (?, ?, ?, ?)", (number, events, began_at, content)
         )
-        self._last = number
+        self.last = number
         return number
 
-    def pages(self, after: int, max_bytes: int) -> Iterator[Page]:
-        """The pages after a number, in order, until they hold ``max_bytes`` (at least one)."""
-        size = 0
-        while size < max_bytes:
-            row = self._con.execute(
-                "SELECT number, checksum, content FROM pages WHERE number > ? "
-                "ORDER BY number LIMIT 1",
-                (after,),
-            ).fetchone()
-            if row is None:
-                return
-            after, checksum, content = row
-            size += len(content)
-            yield Page(after, content, zlib.crc32(content) == checksum)
+    def pages(self, after: int = 0) -> Iterator[Page]:
+        """The pages after a number, in order."""
+        while row := self._con.execute(
+            "SELECT number, events, began_at, content FROM pages WHERE number > ? "
+            "ORDER BY number LIMIT 1",
+            (after,),
+        ).fetchone():
+            page = Page(*row)
+            after = page.number
+            yield page
 
     def newest_pages(self) -> Iterator[Page]:
         """All pages, the newest first."""
-        before = self._last + 1
+        before = self.last + 1
         while row := self._con.execute(
-            "SELECT number, checksum, content FROM pages WHERE number < ? "
+            "SELECT number, events, began_at, content FROM pages WHERE number < ? "
             "ORDER BY number DESC LIMIT 1",
             (before,),
         ).fetchone():
-            before, checksum, content = row
-            yield Page(before, content, zlib.crc32(content) == checksum)
+            page = Page(*row)
+            before = page.number
+            yield page
 
     def delete_to(self, number: int) -> None:
         """Delete the pages up to a number, in steps that hold up the writer for a moment only."""
         while True:
-            step = self._con.execute(
+            (step,) = self._con.execute(
                 "SELECT max(number) FROM (SELECT number FROM pages WHERE number <= ? "
                 "ORDER BY number LIMIT ?)",
                 (number, _DELETED_AT_ONCE),
-            ).fetchone()[0]
+            ).fetchone()
             if step is None:
                 return
             self._con.execute("BEGIN IMMEDIATE")
-            self._con.execute("DELETE FROM pages WHERE number <= ?", (step,))
-            self._con.execute("UPDATE inbox SET done = max(done, ?)", (step,))
-            self._con.execute("COMMIT")
+            try:
+                self._con.execute("DELETE FROM pages WHERE number <= ?", (step,))
+                self._con.execute("UPDATE inbox SET done = max(done, ?)", (step,))
+                self._con.execute("COMMIT")
+            except BaseException:
+                if self._con.in_transaction:
+                    self._con.execute("ROLLBACK")
+                raise
 
     def shrink(self) -> None:
-        """Give the room of deleted pages back to the disk."""
-        while self._con.execute("PRAGMA freelist_count").fetchone()[0] > _VACUUMED_AT_ONCE:
+        """Give the room of deleted pages back to the disk, once they are most of the file."""
+        self._con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        while self._free() > max(_VACUUMED_AT_ONCE, self._size() // 2):
             self._con.execute(f"PRAGMA incremental_vacuum({_VACUUMED_AT_ONCE})").fetchall()
+        self._con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _free(self) -> int:
+        return int(self._con.execute("PRAGMA freelist_count").fetchone()[0])
+
+    def _size(self) -> int:
+        return int(self._con.execute("PRAGMA page_count").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""
         self._con.close()
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Connect to a file of the inbox; each statement is a transaction of its own."""
+def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Connect to a file of the inbox; each statement is a transaction of its own.
+
+    ``mode`` is SQLite's: ``rw`` for a file that exists, ``rwc`` to create it, ``ro``.
+    """
     return sqlite3.connect(
-        path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        timeout=_WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
     )
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def store_paths(folder: Path) -> list[Path]:
+    """The files of an inbox folder, each written by a process of its own."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def is_damage(error: BaseException) -> bool:
     """Whether an error says that the file itself is broken, not the disk or the rights."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE
 
 
-@contextmanager
-def open_for_loading(path: Path) -> Iterator[Store]:
-    """Open a file to load and empty it, also while its own process writes.
-
-    Raises:
-        WherryError: If it can't be read.
-    """
-    try:
-        with closing(Store(path)) as store:
-            yield store
-    except sqlite3.Error as error:
-        raise WherryError(f"The inbox {path} can't be read: {error}") from error
-
-
 def read_waiting(folder: Path) -> list[Waiting]:
-    """What waits in each file of an inbox folder; reads only."""
+    """What waits in each file of an inbox folder; a file that can't be read is left out."""
     found = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for path in store_paths(folder):
         try:
-            with closing(connect(path)) as con:
+            with closing(connect(path, "ro")) as con:
                 events, pages, oldest = con.execute(
                     "SELECT coalesce(sum(events), 0), count(*), min(began_at) FROM pages"
                 ).fetchone()
         except sqlite3.Error:
             continue
-        found.append(Waiting(path.stem, events, pages, oldest))
+        found.append(Waiting(path.stem, events, pages, _time(oldest)))
     return found
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:  # spoiled on the disk
+        return None

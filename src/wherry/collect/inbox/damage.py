@@ -1,0 +1,100 @@
+"""What a broken disk leaves of an inbox: it is set aside, and what can be read of it saved.
+
+A broken file ``inbox.sqlite`` is renamed to ``inbox.1.damaged``; a new one is begun and gets
+every page that can still be read; then the old one is ``inbox.1.aside``. Nothing is deleted.
+The new file has a new identity, so a page of the old one that was loaded already is loaded
+again, and its events are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from contextlib import closing, suppress
+from pathlib import Path
+
+from wherry.collect.inbox.page import decode_entry, ids_of, write_page
+from wherry.collect.inbox.recovery import recover_entries
+from wherry.collect.inbox.store import Store
+from wherry.lake import write_whole
+
+logger = logging.getLogger("wherry.collect")
+
+_WAITING, _DONE, _REQUEST = "damaged", "aside", ".mend"
+
+
+def mend(path: Path, *, loaded_to: int = 0) -> None:
+    """Replace a broken file by a new one that holds what can be read of it.
+
+    Pages up to ``loaded_to`` are in the log and are left where they are. The caller owns the
+    file and has closed it. What a kill interrupts, :func:`finish_mending` goes on with, which
+    whoever opens the file calls first.
+    """
+    number = 1
+    while any(path.with_suffix(f".{number}.{end}").exists() for end in (_WAITING, _DONE)):
+        number += 1
+    _move(path, path.with_suffix(f".{number}.{_WAITING}"))
+    finish_mending(path, loaded_to=loaded_to)
+
+
+def finish_mending(path: Path, *, loaded_to: int = 0) -> None:
+    """Save what can be read of files that were renamed and not yet read."""
+    for orphan in path.parent.glob(f"{path.stem}.*.{_WAITING}-wal"):
+        if not _main_of(orphan).exists():  # killed between the two renames
+            orphan.rename(f"{path}-wal")
+    for broken in sorted(path.parent.glob(f"{path.stem}.*.{_WAITING}")):
+        with closing(Store(path, may_create=True)) as store:
+            saved = 0
+            for entries in recover_entries(broken, after=loaded_to):
+                decoded = [decode_entry(entry) for entry in entries]
+                store.append(
+                    write_page(entries),
+                    sum(len(ids_of(entry)) for entry in decoded),
+                    decoded[0].delivery.received_at.isoformat(),
+                )
+                saved += 1
+        _move(broken, broken.with_suffix(f".{_DONE}"))
+        logger.error(
+            "The inbox %s was damaged: it is set aside beside it, and %d pages were saved.",
+            path,
+            saved,
+        )
+    path.with_suffix(_REQUEST).unlink(missing_ok=True)
+
+
+def ask_to_mend(path: Path, *, loaded_to: int = 0) -> None:
+    """Leave word for the process that owns a file that it is broken, and how far it is loaded."""
+    write_whole(path.with_suffix(_REQUEST), str(loaded_to).encode())
+
+
+def asked_to_mend(path: Path) -> int | None:
+    """How far the file is loaded, if somebody found it broken; else ``None``."""
+    try:
+        return int(path.with_suffix(_REQUEST).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def keep_damaged(path: Path, content: bytes) -> None:
+    """Set aside a part of a page that can't be read."""
+    mark = hashlib.sha256(content).hexdigest()[:12]
+    write_whole(path.with_suffix(f".{mark}.page.{_DONE}"), content)
+    logger.error("Of the inbox %s, %d bytes are damaged and set aside.", path, len(content))
+
+
+def find_set_aside(folder: Path) -> list[Path]:
+    """What was damaged and set aside, whole files and parts of pages."""
+    return sorted([*folder.glob(f"*.{_WAITING}"), *folder.glob(f"*.{_DONE}")])
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename a SQLite file and its log, the log first, lest a new file takes it for its own."""
+    Path(f"{source}-shm").unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        Path(f"{source}-wal").rename(f"{target}-wal")
+    with suppress(FileNotFoundError):
+        source.rename(target)
+
+
+def _main_of(log: Path) -> Path:
+    return Path(str(log).removesuffix("-wal"))

@@ -1,0 +1,131 @@
+"""What can be read of a damaged SQLite file and its log, without SQLite.
+
+The rows of a table lie in leaf pages, each with its own content or the number of the page where
+that goes on; so a leaf can be read even where the tree above it is spoiled. What was read is
+compared with its checksums, so that a wrong guess gives nothing. The format is SQLite's own:
+https://www.sqlite.org/fileformat2.html, sections 1.6 (leaf pages), 2.1 (records), 4.1 (log).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import BinaryIO
+
+from wherry.collect.inbox.page import intact_entries
+
+PAGE_BYTES = 8_192
+_TABLE_LEAF = 0x0D
+_LOG_HEAD, _FRAME_HEAD = 32, 24
+_COLUMNS = 4
+
+
+def recover_entries(path: Path, *, after: int = 0) -> Iterator[list[bytes]]:
+    """The deliveries, still written, of each page of an inbox file that holds any intact."""
+    log = Path(f"{path}-wal")
+    seen = set()
+    with path.open("rb") as file, log.open("rb") if log.exists() else nullcontext() as log_file:
+        blocks = _Blocks(file, log_file)
+        for block in blocks.numbers():
+            for number, content in _rows(blocks, block):
+                if number > after and number not in seen and (entries := intact_entries(content)):
+                    seen.add(number)
+                    yield entries
+
+
+class _Blocks:
+    """The blocks of a database ("pages" in SQLite's words), as its log has them, or its file."""
+
+    def __init__(self, file: BinaryIO, log: BinaryIO | None) -> None:
+        self._file = file
+        self._log = log
+        self._n_blocks = file.seek(0, os.SEEK_END) // PAGE_BYTES
+        self._places = self._read_log()
+
+    def _read_log(self) -> dict[int, int]:
+        """Where the log has a block: the last frame of it since the log was last begun."""
+        places: dict[int, int] = {}
+        if self._log is None:
+            return places
+        salt = self._log.read(_LOG_HEAD)[16:24]
+        at = _LOG_HEAD
+        while len(head := self._log.read(_FRAME_HEAD)) == _FRAME_HEAD:
+            if head[8:16] == salt:
+                places[int.from_bytes(head[:4], "big")] = at + _FRAME_HEAD
+            at += _FRAME_HEAD + PAGE_BYTES
+            self._log.seek(at)
+        return places
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of all blocks but the first, which is the schema's."""
+        yield from range(2, max([self._n_blocks, *self._places]) + 1)
+
+    def __getitem__(self, number: int) -> bytes:
+        file, at = self._file, (number - 1) * PAGE_BYTES
+        if self._log is not None and number in self._places:
+            file, at = self._log, self._places[number]
+        file.seek(at)
+        return file.read(PAGE_BYTES)
+
+
+def _rows(blocks: _Blocks, number: int) -> Iterator[tuple[int, bytes]]:
+    """The number and the content of each row in a leaf; nothing if it is none."""
+    block = blocks[number]
+    if len(block) < PAGE_BYTES or block[0] != _TABLE_LEAF:
+        return
+    n_cells = min(int.from_bytes(block[3:5], "big"), PAGE_BYTES // 4)
+    for (at,) in struct.iter_unpack(">H", block[8 : 8 + 2 * n_cells]):
+        try:
+            length, at = _varint(block, at)
+            row, at = _varint(block, at)
+            record = _payload(blocks, block, at, length)
+            content = _last_column(record)
+        except IndexError:
+            continue
+        if content is not None:
+            yield row, content
+
+
+def _payload(blocks: _Blocks, block: bytes, at: int, length: int) -> bytes:
+    """A row's record: what its leaf holds of it, and the rest from where that points."""
+    most, least = PAGE_BYTES - 35, (PAGE_BYTES - 12) * 32 // 255 - 23
+    if length <= most:
+        return block[at : at + length]
+    here = least + (length - least) % (PAGE_BYTES - 4)
+    here = here if here <= most else least
+    parts, rest = [block[at : at + here]], length - here
+    following = int.from_bytes(block[at + here : at + here + 4], "big")
+    while rest > 0 and following:
+        more = blocks[following]
+        parts.append(more[4 : 4 + rest])
+        rest -= max(len(more) - 4, 1)
+        following = int.from_bytes(more[:4], "big")
+    return b"".join(parts)
+
+
+def _last_column(record: bytes) -> bytes | None:
+    """The last column of a record of as many columns as a page of the inbox has, a blob."""
+    end, at = _varint(record, 0)
+    sizes = []
+    while at < end:
+        kind, at = _varint(record, at)
+        sizes.append((kind - 12) // 2 if kind >= 12 else (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0)[kind])
+    if len(sizes) != _COLUMNS:
+        return None
+    start = end + sum(sizes[:-1])
+    return record[start : start + sizes[-1]]
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of one to nine bytes, and where it ends."""
+    value = 0
+    for _ in range(8):
+        byte = data[at]
+        at += 1
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, at
+    return value << 8 | data[at], at + 1
