@@ -15,6 +15,7 @@ from wherry.collect import Loaded
 from wherry.domain import Outcome, RunRecord, Verdict, tenant_id
 from wherry.errors import VerdictFailed, WherryError
 from wherry.project import Project, ProjectStatus
+from wherry.project.intake import InboxStatus
 from wherry.report import (
     leaderboard_table,
     releases_table,
@@ -174,11 +175,23 @@ def status(folder: Path, output: Output) -> None:
     output.answer(state, *status_text(state))
 
 
+def inbox_text(inbox: InboxStatus) -> list[Any]:
+    """What waits in the inbox, and what of it was damaged; nothing where neither is."""
+    parts: list[Any] = []
+    if inbox.events:
+        since = f" since {inbox.oldest:%Y-%m-%d %H:%M:%S} UTC" if inbox.oldest else ""
+        parts.append(f"Inbox: {inbox.events:,} events wait{since}. To load them: wherry run")
+    if inbox.set_aside:
+        parts.append(Text(f"Inbox, damaged and set aside: {', '.join(inbox.set_aside)}"))
+    return parts
+
+
 def status_text(state: ProjectStatus) -> list[Any]:
     """A project's state for the terminal."""
     parts: list[Any] = [Text(f"{state.shop}  {state.folder}", style="bold")]
     if state.holder is not None:
         parts.append(f"'{state.holder.command}' is at work, process {state.holder.pid}.")
+    parts += inbox_text(state.inbox)
     if state.intake is None:
         return [*parts, "Nothing has been imported yet: wherry import"]
     intake = state.intake

@@ -16,14 +16,19 @@ from wherry.errors import LockHeld
 
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
+_BRIEF_SECONDS = 60.0
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds the lock: the process, what it runs, and since when (UTC)."""
+    """Who holds the lock: the process, what it runs, and since when (UTC).
+
+    ``is_brief`` says that it is over in seconds: everyone waits for that without being told to.
+    """
 
     pid: int
     command: str
     since: datetime
+    is_brief: bool = False
 
 
 @contextmanager
@@ -33,8 +38,9 @@ def project_lock(
     *,
     wait_seconds: float = 0.0,
     on_wait: Callable[[str], None] | None = None,
+    is_brief: bool = False,
 ) -> Iterator[None]:
-    """Hold the lock on a project while the body runs.
+    """Hold the lock on a project while the body runs, which is over in seconds if ``is_brief``.
 
     The lock is the kernel's (``flock``), so it falls with its holder, however that one ends.
     ``on_wait`` is told once who is being waited for.
@@ -52,13 +58,13 @@ def project_lock(
                 on_wait(describe_holder(holder))
                 told = True
             # Who only looks whether there is a holder has the lock for a moment, without a name.
-            if time.monotonic() - started >= max(wait_seconds, 0 if holder else _GRACE_SECONDS):
+            if time.monotonic() - started >= max(wait_seconds, _patience(holder, is_brief)):
                 raise LockHeld(
                     f"Another process is writing to this project: {describe_holder(holder)}. "
                     "Wait for it, or pass --wait SECONDS to queue behind it."
                 )
             time.sleep(_POLL_SECONDS)
-        own = Holder(os.getpid(), command, datetime.now(UTC).replace(microsecond=0))
+        own = Holder(os.getpid(), command, datetime.now(UTC).replace(microsecond=0), is_brief)
         file.truncate(0)
         file.write(msgspec.json.encode(own))
         file.flush()
@@ -87,6 +93,13 @@ def describe_holder(holder: Holder | None) -> str:
     if holder is None:
         return "a process that is just starting"
     return f"'{holder.command}', process {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _patience(holder: Holder | None, is_brief: bool) -> float:
+    """Seconds to wait for a holder without being told to."""
+    if holder is None:
+        return _GRACE_SECONDS
+    return _BRIEF_SECONDS if holder.is_brief and not is_brief else 0.0
 
 
 def _try_lock(descriptor: int) -> bool:

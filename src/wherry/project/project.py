@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -41,6 +41,7 @@ from wherry.project.cards import write_run_card
 from wherry.project.collecting import collect_routes
 from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
+from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
 from wherry.project.run import Reporter, Run
 from wherry.project.scaffold import scaffold
@@ -92,6 +93,7 @@ class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     holder: Holder | None
     intake: Intake | None
+    inbox: InboxStatus
     tenants: tuple[TenantState, ...]
     last_run: RunRecord | None
 
@@ -139,13 +141,16 @@ class Project:
         return Registry(self.home.registry, settings.name, settings.tracking_uri)
 
     @contextmanager
-    def _writing(self, command: str, wait_seconds: float, report: Reporter) -> Iterator[None]:
+    def _writing(
+        self, command: str, wait_seconds: float, report: Reporter, *, is_brief: bool = False
+    ) -> Iterator[None]:
         """Hold the project lock, and first put right what a killed run left behind."""
         with project_lock(
             self.home.lock,
             command,
             wait_seconds=wait_seconds,
             on_wait=lambda holder: report(f"waiting for {holder}"),
+            is_brief=is_brief,
         ):
             if recover(self.lake):
                 report("putting back what an interrupted run left half done")
@@ -269,6 +274,7 @@ class Project:
             folder=str(self.home.root),
             holder=read_holder(self.home.lock),
             intake=intake,
+            inbox=read_inbox(self.home.inbox),
             tenants=tuple(self._tenant_states()),
             last_run=read_record(folder) if folder else None,
         )
@@ -354,7 +360,8 @@ class Project:
             refresh_seconds=settings.refresh_seconds,
             collect=partial(self._collect_routes, name="serve"),
         )
-        self._listen(app, host, port, on_ready)
+        with self._loading("wherry serve"):
+            self._listen(app, host, port, on_ready)
 
     def collect(
         self,
@@ -369,7 +376,25 @@ class Project:
             UsageError: If no key is set and others than this machine could reach the host.
         """
         app = create_collect_app(partial(self._collect_routes, name="collect"))
-        self._listen(app, host, port, on_ready)
+        with self._loading("wherry collect"):
+            self._listen(app, host, port, on_ready)
+
+    def load(self, *, wait_seconds: float = 0.0, report: Reporter = _say_nothing) -> list[Loaded]:
+        """Load what waits in the inbox into the log, as every run does first."""
+        with self._writing("wherry load", wait_seconds, report, is_brief=True):
+            return load_inbox(self.home, self.settings, self.lake, self._clock(), report)
+
+    def _loading(self, command: str) -> AbstractContextManager[object]:
+        """Load what comes in every few seconds while the body runs, if the settings say so."""
+        every = self.settings.collect.load_every
+        if not every:
+            return nullcontext()
+        return Loader(
+            lambda: self._writing(f"{command} (loading)", 0.0, _say_nothing, is_brief=True),
+            lambda: load_inbox(self.home, self.settings, self.lake, self._clock(), _say_nothing),
+            lambda: has_waiting(self.home.inbox),
+            every_seconds=every,
+        )
 
     def _listen(
         self,

@@ -11,7 +11,7 @@ from datetime import datetime
 import duckdb
 import msgspec
 
-from wherry.collect import Loaded, find_files, find_mapping, load_file
+from wherry.collect import Loaded, drain, find_files, find_mapping, load_file
 from wherry.config import Settings, Source
 from wherry.domain import DEFAULT_TENANT, STAGES, Outcome, RunId, RunRecord, Stage, TenantId
 from wherry.errors import WherryError
@@ -98,9 +98,15 @@ class Run:
     def _load(self) -> Stage:
         with self.lake.writer() as con:
             create_raw_tables(con)
-            loads = [
-                load for source in self.settings.sources for load in self._load_source(con, source)
-            ]
+            loads = drain(
+                con,
+                self.home.inbox,
+                now=self.now,
+                excluded=self.settings.transform.exclude_loads,
+                on_progress=self._within("inbox"),
+            )
+            for source in self.settings.sources:
+                loads += self._load_source(con, source)
         taken, rejected = sum(x.taken for x in loads), sum(x.rejected for x in loads)
         return Stage(
             name="load",
