@@ -40,4 +40,6 @@ def forgotten_text(done: Forgotten) -> list[Text]:
         lines.append(
             f"Nothing is published for {', '.join(done.withdrawn)} until a run passes its audit."
         )
+    for path in done.left:
+        lines.append(f"Set aside from a damaged inbox, and mentions them: {path}")
     return [Text(line) for line in lines]

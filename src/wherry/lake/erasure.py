@@ -20,6 +20,18 @@ from wherry.lake.lake import CATALOG, Lake
 
 _WAIT_SECONDS = 60
 
+_TEXT_COLUMNS = """
+SELECT table_id, column_id FROM ducklake_table_column_stats AS known WHERE EXISTS (
+    SELECT * FROM ducklake_column AS column WHERE lower(column_type) = 'varchar'
+    AND column.table_id = known.table_id AND column.column_id = known.column_id)
+"""
+_BOUNDS = """
+SELECT count(*) FILTER (WHERE min_value IS NULL AND value_count IS NOT 0),
+       min(min_value), max(max_value)
+FROM ducklake_file_column_stats WHERE table_id = ? AND column_id = ?
+"""
+_ANY_TEXT = ("", "\U0010ffff")
+
 
 def rewrite_deleted(con: duckdb.DuckDBPyConnection) -> None:
     """Write every file anew that holds deleted rows, without them; what tables show stays.
@@ -75,7 +87,7 @@ def vacuum(path: Path) -> None:
         LakeError: If another process holds it for a minute, or the disk has no room.
     """
     try:
-        with closing(sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)) as con:
+        with closing(_connect(path)) as con:
             con.execute("VACUUM")
             busy, *_ = con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     except sqlite3.Error as error:
@@ -84,6 +96,48 @@ def vacuum(path: Path) -> None:
         raise LakeError(f"{path} is being read all the time. Stop its readers, then go on.")
 
 
-def vacuum_catalog(lake: Lake) -> None:
-    """:func:`vacuum` the catalog; nobody in this process may be connected to the lake."""
+def clean_catalog(lake: Lake) -> None:
+    """Let the catalog go of values that no file holds any more, and :func:`vacuum` it.
+
+    Nobody in this process may be connected to the lake.
+    """
+    try:
+        with closing(_connect(lake.catalog_path)) as con:
+            con.execute("BEGIN IMMEDIATE")
+            _narrow_bounds(con)
+            con.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise LakeError(
+            f"{lake.catalog_path} can't be written: {error}. Put that right, go on."
+        ) from error
     vacuum(lake.catalog_path)
+
+
+def _narrow_bounds(con: sqlite3.Connection) -> None:
+    """Set the smallest and the largest text of each column to those that its files hold.
+
+    DuckLake widens what it keeps of a table and never narrows it. All files count, also those
+    that only older snapshots see; texts compare as bytes, in SQLite as in DuckDB. Where a file
+    does not tell, or rows lie in the catalog itself, the bounds become those of all texts. They
+    are never empty where there are values: DuckLake would take that for a column without any.
+    """
+    inlined = {
+        table_id
+        for table_id, name in con.execute(
+            "SELECT table_id, table_name FROM ducklake_inlined_data_tables"
+        ).fetchall()
+        if con.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()
+    }
+    for table_id, column_id in con.execute(_TEXT_COLUMNS).fetchall():
+        unknown, low, high = con.execute(_BOUNDS, (table_id, column_id)).fetchone()
+        if unknown or table_id in inlined:
+            low, high = _ANY_TEXT
+        con.execute(
+            "UPDATE ducklake_table_column_stats SET min_value = ?, max_value = ? "
+            "WHERE table_id = ? AND column_id = ?",
+            (low, high, table_id, column_id),
+        )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)

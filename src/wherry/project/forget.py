@@ -20,6 +20,8 @@ from typing import TypeVar
 import duckdb
 import msgspec
 
+from wherry.collect.drain import drain
+from wherry.collect.inbox import find_set_aside, store_paths
 from wherry.collect.person import Person, Traces, find_events, other_names, remove
 from wherry.config import Settings
 from wherry.domain import Outcome, Release, RunRecord, TenantId, Verdict
@@ -32,10 +34,11 @@ from wherry.lake import (
     write_whole,
 )
 from wherry.lake.erasure import (
+    clean_catalog,
     expire_snapshots,
     oldest_snapshot,
     rewrite_deleted,
-    vacuum_catalog,
+    vacuum,
 )
 from wherry.lake.published import withdraw
 from wherry.project.home import Home
@@ -65,6 +68,7 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     ``traces`` counts what the log held. ``releases`` were trained on it, as ``NAME@VERSION``.
     Older snapshots, which still hold it, are gone by ``gone_by`` (None: at once). Where
     ``withdrawn`` names tenants, nothing of theirs is published until a run passes its audit.
+    ``left`` names files that a broken disk left of the inbox, and that mention the person.
     ``also_known_as`` lists ids that the person's events give for the same person; it is told
     and not kept.
     """
@@ -78,6 +82,7 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     also_known_as: tuple[str, ...] = ()
     withdrawn: tuple[TenantId, ...] = ()
     gone_by: datetime | None = None
+    left: tuple[str, ...] = ()
 
 
 class _Learned(msgspec.Struct):
@@ -99,8 +104,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Forgetting:
-    """One erasure at a time. The caller holds the project lock, has recovered the lake and has
-    emptied the inbox into it."""
+    """One erasure at a time. The caller holds the project lock and has recovered the lake."""
 
     home: Home
     settings: Settings
@@ -129,6 +133,7 @@ class Forgetting:
         person = Person(pending.tenant, pending.visitors)
         withdrawn: tuple[TenantId, ...] = ()
         gone_by = None
+        self._empty_inbox()
         if self.lake.exists():
             pending = self._remove(person, pending)
         self.report("forget: runs")
@@ -147,6 +152,7 @@ class Forgetting:
             also_known_as=pending.names,
             withdrawn=withdrawn,
             gone_by=gone_by,
+            left=tuple(self._set_aside(person)),
         )
         self._strike_out(pending, msgspec.structs.replace(done, also_known_as=()))
         return done
@@ -170,6 +176,23 @@ class Forgetting:
             self.report("forget: files")
             rewrite_deleted(con)
         return pending
+
+    def _empty_inbox(self) -> None:
+        """Bring what waits into the log, and let the inbox's files go of it."""
+        stores = store_paths(self.home.inbox)
+        if not stores:
+            return
+        self.report("forget: inbox")
+        with self.lake.writer() as con:
+            excluded = self.settings.transform.exclude_loads
+            drain(con, self.home.inbox, now=self.now, excluded=excluded)
+        for path in stores:
+            vacuum(path)
+
+    def _set_aside(self, person: Person) -> Iterator[str]:
+        for path in find_set_aside(self.home.inbox):
+            if person.is_in(path.read_bytes()):
+                yield str(path)
 
     def _describe(self, person: Person, pending: Pending) -> Pending:
         """Add what can only be said while the rows are there."""
@@ -228,7 +251,7 @@ class Forgetting:
     def _let_go(self, since: datetime | None) -> None:
         with self.lake.writer() as con:
             expire_snapshots(con, keep=self._published(), before=since)
-        vacuum_catalog(self.lake)
+        clean_catalog(self.lake)
 
     def _published(self) -> set[int]:
         return {each.snapshot for each in read_published(self.home.published).values()}
