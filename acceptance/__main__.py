@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from acceptance import kills, retailrocket, shops
+from acceptance import collect, kills, retailrocket, shops
 
 PARTS: dict[str, Callable[[Path], bool]] = {
     "retailrocket": retailrocket.accept,
     "shops": shops.accept,
     "kills": kills.accept,
+    "collect": collect.accept,
 }
 
 

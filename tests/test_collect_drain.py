@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -11,10 +12,9 @@ from typing import Any
 import duckdb
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from wherry.collect import drain as drain_module
 from wherry.collect.delivery import Delivery, Parsed, Refusal
 from wherry.collect.drain import drain
 from wherry.collect.inbox import Inbox, Ownership, Store, find_set_aside, read_waiting
@@ -121,7 +121,7 @@ def test_what_the_inbox_holds_is_in_the_log_and_no_longer_in_the_inbox(
     assert con.execute("SELECT * FROM lake.raw.rejected").fetchall() == [
         (loaded.load_id, "default", "inbox/native", 3, "no visitor", "{}", NOW, delivery)
     ]
-    assert [each.events for each in read_waiting(inbox)] == [0]
+    assert read_waiting(inbox) == []
     assert drain(con, inbox, now=NOW) == []
 
 
@@ -178,7 +178,7 @@ def test_a_failed_load_leaves_the_log_and_the_inbox_as_they_were(
         raise duckdb.IOException("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(drain_module.os, "sync", fail)
+        broken.setattr("os.sync", fail)
         with pytest.raises(LakeError, match="disk full"):
             drain(con, inbox, now=NOW)
     assert [count(con, table) for table in ("events", "deliveries", "rejected", "loads")] == [0] * 4
@@ -205,7 +205,7 @@ def test_pages_that_a_killed_load_left_are_deleted_unread(
     (loaded,) = drain(con, inbox, now=NOW)
     assert (loaded.taken, loaded.known, loaded.rejected) == (1, 0, 0)
     assert ids(con) == ["a", "b"]
-    assert read_waiting(inbox)[0].pages == 0
+    assert read_waiting(inbox) == []
 
 
 def test_the_inbox_may_be_filled_while_it_is_loaded(
@@ -247,7 +247,7 @@ def test_a_spoiled_part_of_a_page_is_set_aside_and_the_rest_is_loaded(
     assert loaded.taken == 1
     (aside,) = find_set_aside(inbox)
     assert b"MARK" in aside.read_bytes()
-    assert read_waiting(inbox)[0].pages == 0
+    assert read_waiting(inbox) == []
 
 
 @pytest.mark.parametrize("at", [0, 30_000, 100_000, 200_000])
@@ -297,7 +297,7 @@ def test_the_owner_of_a_broken_file_replaces_it_when_a_load_asks(
     assert find_set_aside(inbox)
     drain(con, inbox, now=NOW)
     assert "later" in ids(con)
-    assert read_waiting(inbox)[0].pages == 0
+    assert read_waiting(inbox) == []
 
 
 def test_a_zero_character_is_replaced_as_the_lake_can_not_keep_it(
@@ -316,7 +316,11 @@ def test_a_zero_character_is_replaced_as_the_lake_can_not_keep_it(
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
@@ -334,7 +338,11 @@ events = st.builds(
 )
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a drain is slow to shrink by
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(deliveries=st.lists(st.lists(events, max_size=8), max_size=4))
 def test_any_event_is_in_the_log_as_it_was_acknowledged(
     con: duckdb.DuckDBPyConnection, inbox: Path, deliveries: list[list[Event]]
@@ -357,10 +365,6 @@ def test_any_event_is_in_the_log_as_it_was_acknowledged(
 
 def _agrees(row: tuple[Any, ...], told: Event) -> bool:
     plain = msgspec.to_builtins(told, builtin_types=(datetime,))
-    properties = msgspec.json.encode(told.properties).decode() if told.properties else None
-    return row == (
-        *[plain[name] for name in list(plain)[:7]],
-        list(plain["items"]),
-        told.query,
-        properties,
-    )
+    expected = (*list(plain.values())[:7], list(plain["items"]), told.query)
+    properties = json.loads(row[-1]) if row[-1] else None
+    return row[:-1] == expected and properties == (plain["properties"] or None)

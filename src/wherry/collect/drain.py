@@ -29,8 +29,10 @@ from wherry.collect.inbox import (
     ask_to_mend,
     decode_page,
     is_damage,
+    is_full,
     keep_damaged,
     mend,
+    open_whole,
     store_paths,
 )
 from wherry.collect.known import mark_known_events
@@ -149,12 +151,12 @@ class _Drain:
             self.loads.append(batch.load({source.name: source.taken_to for source in sources}))
             for source in sources:
                 source.forget_loaded()
-        for source in sources if self.loads else ():
+        for source in sources:
             source.shrink()
 
     def _open(self, path: Path) -> Store | None:
         try:
-            return Store(path)
+            return _open_store(path)
         except sqlite3.Error as error:
             if is_damage(error):
                 self._mend(path, 0)
@@ -208,19 +210,40 @@ class _Source:
             self.store.delete_to(self.taken_to)
 
     def shrink(self) -> None:
-        """Give the room of deleted pages back to the disk."""
-        with self._noting_damage():
-            self.store.shrink()
+        """Give the room of loaded pages back to the disk, with the file if nobody writes it."""
+        owned = None if self.is_broken else Ownership.of(self.store.path)
+        if owned is None:
+            with self._noting_damage():
+                self.store.shrink()
+            return
+        try:
+            with self._noting_damage():
+                if next(self.store.pages(self.taken_to), None) is None:
+                    self.store.remove()
+        finally:
+            owned.give_up()
 
     @contextmanager
     def _noting_damage(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            if not is_damage(error):
+            if is_damage(error):
+                self.is_broken = True
+            elif not is_full(error):  # what can't be deleted now is the next drain's
                 path = self.store.path
                 raise WherryError(f"The inbox {path} can't be read: {error}") from error
-            self.is_broken = True
+
+
+def _open_store(path: Path) -> Store:
+    """Open a file; one that nobody writes is first seen to be whole."""
+    owned = Ownership.of(path)
+    if owned is None:
+        return Store(path)
+    try:
+        return open_whole(path)
+    finally:
+        owned.give_up()
 
 
 class _Round:

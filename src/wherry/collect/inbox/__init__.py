@@ -1,10 +1,10 @@
 """The inbox: where events are on disk before they are acknowledged, and until they are loaded."""
 
-from wherry.collect.inbox.damage import ask_to_mend, find_set_aside, keep_damaged, mend
+from wherry.collect.inbox.damage import ask_to_mend, find_set_aside, keep_damaged, mend, open_whole
 from wherry.collect.inbox.inbox import Fsync, Inbox, Receipt
 from wherry.collect.inbox.owner import Ownership
 from wherry.collect.inbox.page import Damaged, Entry, decode_page, events_of
-from wherry.collect.inbox.store import Store, Waiting, is_damage, read_waiting, store_paths
+from wherry.collect.inbox.store import Store, Waiting, is_damage, is_full, read_waiting, store_paths
 
 __all__ = [
     "Damaged",
@@ -20,8 +20,10 @@ __all__ = [
     "events_of",
     "find_set_aside",
     "is_damage",
+    "is_full",
     "keep_damaged",
     "mend",
+    "open_whole",
     "read_waiting",
     "store_paths",
 ]

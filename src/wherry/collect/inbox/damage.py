@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
 from wherry.collect.inbox.page import decode_entry, ids_of, write_page
-from wherry.collect.inbox.recovery import recover_entries
-from wherry.collect.inbox.store import Store
+from wherry.collect.inbox.recovery import count_frames, recover_entries
+from wherry.collect.inbox.store import Store, is_damage, is_full
 from wherry.lake import write_whole
 
 logger = logging.getLogger("wherry.collect")
@@ -60,6 +61,44 @@ def finish_mending(path: Path, *, loaded_to: int = 0) -> None:
             saved,
         )
     path.with_suffix(_REQUEST).unlink(missing_ok=True)
+
+
+def open_whole(path: Path, *, synchronous: str = "FULL") -> Store:
+    """Open a file, mended first where it is damaged; the caller owns it.
+
+    SQLite ends the log at the first frame that is spoiled and drops the rest when it closes the
+    file, without a word. So the log is kept by a second name until it is seen to be whole.
+    """
+    finish_mending(path)
+    log, kept = Path(f"{path}-wal"), path.with_suffix(".log")
+    kept.unlink(missing_ok=True)
+    frames = 0
+    if log.exists():
+        with suppress(OSError):  # a disk that has no second names
+            kept.hardlink_to(log)
+        frames = count_frames(log)
+    try:
+        store = Store(path, synchronous=synchronous, may_create=True)
+        if _has_frames(store, frames):
+            kept.unlink(missing_ok=True)
+            return store
+        store.close()
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+    if kept.exists():
+        kept.replace(log)
+    mend(path)
+    return Store(path, synchronous=synchronous, may_create=True)
+
+
+def _has_frames(store: Store, frames: int) -> bool:
+    try:
+        return store.frames() >= frames
+    except sqlite3.Error as error:
+        if is_full(error):  # then the log stays where it is
+            return True
+        raise
 
 
 def ask_to_mend(path: Path, *, loaded_to: int = 0) -> None:

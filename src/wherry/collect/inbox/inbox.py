@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from wherry.collect.delivery import Delivery, Parsed
-from wherry.collect.inbox.damage import asked_to_mend, finish_mending, mend
+from wherry.collect.inbox.damage import asked_to_mend, mend, open_whole
 from wherry.collect.inbox.owner import Ownership
 from wherry.collect.inbox.page import Entry, decode_page, encode_entry, ids_of, write_page
 from wherry.collect.inbox.recent import RecentIds
@@ -180,7 +180,8 @@ class Inbox:
                 self._ready_store().append(content, n_events, group[0].began_at)
         except (sqlite3.Error, OSError) as error:
             logger.error("The inbox in %s can't be written: %s", self.folder, error)
-            self._close_store()
+            # Not even to delete is there room on a full disk: a load then removes the file.
+            self._let_go()
             return InboxUnavailable(
                 f"The inbox can't be written: {error}. Nothing of this was kept.",
                 self._retry_seconds,
@@ -194,20 +195,12 @@ class Inbox:
             logger.error("The server stopped before %d requests were answered.", len(group))
 
     def _ready_store(self) -> Store:
-        """The open file; opened again after an error, and replaced if it is damaged."""
+        """The open file; opened again after an error, and mended if it is damaged."""
         if self._store is None:
             if self._owned is None:
                 self._owned = Ownership.claim(self.folder, self.name)
-            path = self._owned.path
-            finish_mending(path)
             synchronous = _SYNCHRONOUS[self._fsync]
-            try:
-                self._store = Store(path, synchronous=synchronous, may_create=True)
-            except sqlite3.Error as error:
-                if not is_damage(error):
-                    raise
-                mend(path)
-                self._store = Store(path, synchronous=synchronous, may_create=True)
+            self._store = open_whole(self._owned.path, synchronous=synchronous)
         return self._store
 
     def _tick(self) -> None:

@@ -36,6 +36,19 @@ def recover_entries(path: Path, *, after: int = 0) -> Iterator[list[bytes]]:
                     yield entries
 
 
+def count_frames(log: Path) -> int:
+    """How many frames a log holds up to its last commit, whether SQLite can read them or not."""
+    last = number = 0
+    with log.open("rb") as file:
+        salt = file.read(_LOG_HEAD)[16:24]
+        while len(head := file.read(_FRAME_HEAD)) == _FRAME_HEAD:
+            number += 1
+            if head[8:16] == salt and head[4:8] != bytes(4):  # a commit says how long the file is
+                last = number
+            file.seek(PAGE_BYTES, os.SEEK_CUR)
+    return last
+
+
 class _Blocks:
     """The blocks of a database ("pages" in SQLite's words), as its log has them, or its file."""
 

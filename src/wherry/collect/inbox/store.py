@@ -67,13 +67,20 @@ class Store:
         self.path = path
         self._con = connect(path, "rwc" if may_create else "rw")
         try:
-            self._con.executescript(_SCHEMA.format(id=uuid4().hex, page_bytes=PAGE_BYTES))
+            if not self._has_schema():  # looking needs no room on the disk
+                self._con.executescript(_SCHEMA.format(id=uuid4().hex, page_bytes=PAGE_BYTES))
             self._con.execute(f"PRAGMA synchronous = {synchronous}")
             self._con.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
             self.id, self.last = self._read_place()
         except BaseException:
             self._con.close()
             raise
+
+    def _has_schema(self) -> bool:
+        found = self._con.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table'")
+        if found.fetchone()[0] < 2:
+            return False
+        return bool(self._con.execute("SELECT count(*) FROM inbox").fetchone()[0])
 
     def _read_place(self) -> tuple[str, int]:
         row = self._con.execute(
@@ -147,9 +154,19 @@ class Store:
     def _size(self) -> int:
         return int(self._con.execute("PRAGMA page_count").fetchone()[0])
 
+    def frames(self) -> int:
+        """How many frames SQLite found whole in the file's log."""
+        return int(self._con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
     def close(self) -> None:
         """Close the file."""
         self._con.close()
+
+    def remove(self) -> None:
+        """Close the file and delete it; its pages have all been loaded, and it is the caller's."""
+        self.close()
+        for ending in ("-wal", "-shm", ""):
+            Path(f"{self.path}{ending}").unlink(missing_ok=True)
 
 
 def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
@@ -164,6 +181,11 @@ def connect(path: Path, mode: str = "rw") -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room on the disk."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL
 
 
 def store_paths(folder: Path) -> list[Path]:
