@@ -1,5 +1,6 @@
 """The lake: the log and every table that is derived from it."""
 
+from wherry.lake.compaction import compact
 from wherry.lake.content import content_hash, content_hashes
 from wherry.lake.files import write_whole
 from wherry.lake.journal import recover, transaction
@@ -14,6 +15,7 @@ __all__ = [
     "Holder",
     "Lake",
     "Published",
+    "compact",
     "content_hash",
     "content_hashes",
     "create_raw_tables",

@@ -16,7 +16,7 @@ from wherry.collect import Loaded, drain
 from wherry.collect.inbox import find_set_aside, read_waiting, store_paths
 from wherry.config import Settings
 from wherry.errors import LockHeld, WherryError
-from wherry.lake import Lake
+from wherry.lake import Lake, compact
 from wherry.project.home import Home
 
 logger = logging.getLogger("wherry.project")
@@ -51,13 +51,15 @@ def load_inbox(
     if not has_waiting(home.inbox):
         return []
     with lake.writer() as con:
-        return drain(
+        loads = drain(
             con,
             home.inbox,
             now=now,
             excluded=settings.transform.exclude_loads,
             on_progress=report,
         )
+        compact(con)
+    return loads
 
 
 def has_waiting(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from wherry.collect import Loaded, drain, find_files, find_mapping, load_file
 from wherry.config import Settings, Source
 from wherry.domain import DEFAULT_TENANT, STAGES, Outcome, RunId, RunRecord, Stage, TenantId
 from wherry.errors import WherryError
-from wherry.lake import Lake, create_raw_tables, next_load_id
+from wherry.lake import Lake, compact, create_raw_tables, next_load_id
 from wherry.project.home import Home
 from wherry.project.progress import Progress, mark_of
 from wherry.project.records import run_folders
@@ -107,6 +107,8 @@ class Run:
             )
             for source in self.settings.sources:
                 loads += self._load_source(con, source)
+            if any(not load.is_skipped for load in loads):
+                compact(con)
         taken, rejected = sum(x.taken for x in loads), sum(x.rejected for x in loads)
         return Stage(
             name="load",
