@@ -4,7 +4,8 @@
 
 A server takes simulated events and answers recommendations, and loads its inbox by itself;
 meanwhile ``wherry run`` and ``wherry status`` come by now and then. Reported are the latencies
-of both routes, from when each request was due; the server's memory; how every command ended;
+of both routes, from when each request was due, beside those of the same load a moment before
+with no run and no status; the server's memory; how every command ended;
 whatever in answers and logs speaks of a lock; and whether each acknowledged event is in the log
 exactly once when all is done. The exit code is 1 if one is not, or if there was such an error.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import re
 import signal
 import statistics
@@ -32,6 +34,7 @@ from wherry.lake import Lake
 from wherry.project import Project
 from wherry.simulate import simulate
 
+ALONE_SECONDS = 15.0
 HISTORY_DAYS = 7
 HISTORY_EVENTS = 140_000
 BATCH = 10
@@ -71,23 +74,28 @@ def main() -> int:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> int:
-    live = prepare(folder, int(options.rate * options.seconds * 1.3) + 1_000)
+    before, live = prepare(folder, options)
     shop, log, acknowledged = folder / "shop", folder / "server.log", folder / "acknowledged"
     with serving(shop, log) as (address, pid), Memory(pid) as memory:
+        alone = pump(before, address, folder / "before", options, ALONE_SECONDS)
+        busy = [os.getloadavg()[0]]
         over = threading.Event()
-        runs = Repeated(shop, ("run", "--wait", "60"), options.run_every, over)
+        runs = Repeated(shop, ("run",), options.run_every, over)
         looks = Repeated(shop, ("status",), options.status_every, over)
-        pumped = pump(live, address, acknowledged, options)
+        pumped = pump(live, address, acknowledged, options, options.seconds)
+        busy.append(os.getloadavg()[0])
         over.set()
         for each in (runs, looks):
             each.join()
-    last = wherry(shop, "run", "--wait", "60")
+    last = wherry(shop, "run")
     missing, twice = compare(shop, acknowledged)
     told = log.read_text(errors="replace")
     texts = [told, *runs.texts, *looks.texts, last.text, json.dumps(pumped)]
     locks = sum(len(LOCK_WORDS.findall(text)) for text in texts)
     failures = sum(len(FAILURE_WORDS.findall(text)) for text in texts)
-    report_pump(pumped)
+    report_pump("alone", alone)
+    report_pump("mixed", pumped)
+    print(f"the machine's load: {busy[0]:.1f} at the start, {busy[1]:.1f} at the end")
     memory.report()
     for name, each in (("run", runs), ("status", looks)):
         each.report(name)
@@ -100,15 +108,18 @@ def measure(folder: Path, options: argparse.Namespace) -> int:
     return 1 if is_bad else 0
 
 
-def prepare(folder: Path, live: int) -> Path:
-    """A project with a release, and the file of the events that are to come live."""
-    day = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=HISTORY_DAYS + 1)
+def prepare(folder: Path, options: argparse.Namespace) -> tuple[Path, Path]:
+    """A project with a release, and the two files of the events that are to come live."""
+    day = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=HISTORY_DAYS + 2)
     same: dict[str, Any] = {"seed": 1, "items": 3_000, "visitors": 50_000, "sessions_given": True}
     made = simulate(folder / "history", events=HISTORY_EVENTS, start=day, days=HISTORY_DAYS, **same)
-    coming = simulate(
-        folder / "live", events=live, start=day + timedelta(days=HISTORY_DAYS), days=1,
-        duplicates=0.0, **same,
-    )  # fmt: skip
+    coming = [
+        simulate(
+            folder / "live", events=int(options.rate * seconds * 1.3) + 1_000, days=1,
+            start=day + timedelta(days=HISTORY_DAYS + place), duplicates=0.0, **same,
+        ).files[0]
+        for place, seconds in enumerate((ALONE_SECONDS, options.seconds))
+    ]  # fmt: skip
     project = Project.create(folder / "shop")
     (folder / "shop" / "wherry.toml").write_text(SETTINGS)
     project = Project.open(folder / "shop")
@@ -117,8 +128,7 @@ def prepare(folder: Path, live: int) -> Path:
         project.import_files("wherry", str(path))
     record = project.run()
     assert record.passed, record
-    (path,) = coming.files
-    return path
+    return coming[0], coming[1]
 
 
 # What goes on at once
@@ -141,10 +151,12 @@ def serving(shop: Path, log: Path) -> Iterator[tuple[str, int]]:
         process.communicate(timeout=60)
 
 
-def pump(live: Path, address: str, acknowledged: Path, options: argparse.Namespace) -> Any:
+def pump(
+    live: Path, address: str, acknowledged: Path, options: argparse.Namespace, seconds: float
+) -> Any:
     words = {
         "--from": live,
-        "--stop-at": int(options.rate * options.seconds),
+        "--stop-at": int(options.rate * seconds),
         "--rate": options.rate,
         "--batch": BATCH,
         "--connections": options.connections,
@@ -261,9 +273,9 @@ def compare(shop: Path, acknowledged: Path) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def report_pump(done: Any) -> None:
+def report_pump(name: str, done: Any) -> None:
     print(
-        f"{done['events']:,} events in {done['seconds']:.0f} s: {done['taken']:,} taken, "
+        f"{name}: {done['events']:,} events in {done['seconds']:.0f} s: {done['taken']:,} taken, "
         f"{done['known']:,} known, {done['refused']:,} refused, {done['failed']:,} failed, "
         f"{done['unanswered']:,} unanswered"
     )
