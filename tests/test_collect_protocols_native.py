@@ -14,7 +14,7 @@ from protocol_bodies import NOW, check_rows, delivery, event, json_values, mixed
 from wherry.collect import find_mapping, load_file
 from wherry.collect.inbox.page import encode_entry
 from wherry.collect.protocols import PROTOCOLS, BodyError, Bounds
-from wherry.collect.protocols.native import FIELDS
+from wherry.collect.protocols.native import FIELDS, NativeEvent, _as_it_stands, _event
 from wherry.domain import EventItem, ItemId
 from wherry.lake import Lake
 
@@ -245,3 +245,50 @@ def test_no_body_makes_a_parser_fail(protocol: str, body: bytes) -> None:
             parsed = PROTOCOLS[protocol](sent)
             encode_entry(sent, parsed)
             assert PROTOCOLS[protocol](sent) == parsed
+
+
+almost_plain = st.fixed_dictionaries(
+    {"event_type": st.sampled_from(["view", " add", ""]), "visitor_id": st.sampled_from(["v", ""])},
+    optional={
+        "event_id": st.sampled_from(["e1", " e1", ""]),
+        "occurred_at": st.sampled_from(
+            [
+                "2026-02-01T10:00:00Z",
+                "2026-02-01T10:00:00",
+                "2026-02-01T10:00:00+02:00",
+                1e9,
+                "1970-01-01T00:00:00Z",
+                "2999-01-01T00:00:00",
+            ]
+        ),
+        "session_id": st.sampled_from(["s", " ", ""]),
+        "query": st.sampled_from(["tents", " x ", ""]),
+        "item_id": st.sampled_from(["i", ""]),
+        "price": st.sampled_from([1, 1.5, 1e13, None]),
+        "items": st.lists(
+            st.fixed_dictionaries(
+                {"id": st.sampled_from(["i", " i", ""])},
+                optional={"price": st.sampled_from([1, 1e13]), "quantity": st.sampled_from([2])},
+            ),
+            max_size=2,
+        ),
+        "properties": st.dictionaries(
+            st.text(max_size=3), st.sampled_from([1, 2**70, 1.5, "x", None, [1], {}]), max_size=2
+        ),
+    },
+)
+
+
+@given(row=almost_plain)
+def test_an_event_that_needs_no_mending_is_what_the_long_way_makes_of_it(
+    row: dict[str, object],
+) -> None:
+    came, read = delivery("native", b""), msgspec.convert(row, NativeEvent, strict=False)
+    found = _as_it_stands(came, read, Bounds())
+    assert found is None or found == _event(came, read, Bounds())
+
+
+def test_most_events_need_no_mending() -> None:
+    row = VIEW | {"event_id": "e", "occurred_at": "2026-02-01T10:00:00Z", "items": [{"id": "i"}]}
+    read = msgspec.convert(row, NativeEvent)
+    assert _as_it_stands(delivery("native", b""), read, Bounds()) is not None

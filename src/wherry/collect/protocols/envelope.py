@@ -25,8 +25,10 @@ _EPOCH = datetime(1970, 1, 1)
 _UNITS = ((1e11, 1e6), (1e14, 1e3), (1e17, 1.0), (1e20, 1e-3))
 """Below which size a number of time counts what, in microseconds."""
 
-_PLAIN = frozenset({str, bool, type(None)})
-_WHOLE = range(-(2**63), 2**64)
+PLAIN = frozenset({str, bool, type(None)})
+"""The types of JSON's values that are carried as they are."""
+
+WHOLE = range(-(2**63), 2**64)
 """The whole numbers that every format of the inbox and the lake can carry."""
 
 
@@ -169,7 +171,7 @@ def properties_of(value: object, name: str, bounds: Bounds) -> dict[str, object]
 
 def _portable(value: Any, name: str, levels: int) -> Any:
     kind = type(value)
-    if kind in _PLAIN or (kind is int and value in _WHOLE):
+    if kind in PLAIN or (kind is int and value in WHOLE):
         return value
     if kind is int:
         # As text, which has all its digits; hexadecimal has no limit on how many.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 
 from wherry.collect.delivery import Delivery, Parsed
+from wherry.collect.incoming import FUTURE
 from wherry.collect.protocols.body import (
     UNREADABLE,
     Bounds,
@@ -20,6 +23,8 @@ from wherry.collect.protocols.body import (
     read_value,
 )
 from wherry.collect.protocols.envelope import (
+    PLAIN,
+    WHOLE,
     item_of,
     items_of,
     make_event,
@@ -29,7 +34,8 @@ from wherry.collect.protocols.envelope import (
     properties_of,
     text_of,
 )
-from wherry.domain import Event, EventItem, ItemId, TenantId
+from wherry.collect.reasons import EARLIEST, LARGEST
+from wherry.domain import Event, EventId, EventItem, ItemId, SessionId, TenantId, VisitorId
 from wherry.domain.ids import TENANT_PATTERN
 from wherry.errors import did_you_mean
 
@@ -76,7 +82,8 @@ def parse(delivery: Delivery, bounds: Bounds | None = None) -> Parsed:
     rows = _read(delivery, bounds)
 
     def make(row: Any, position: int) -> Event:
-        return _event(delivery, _native(row, bounds), bounds)
+        row = _native(row, bounds)
+        return _as_it_stands(delivery, row, bounds) or _event(delivery, row, bounds)
 
     return parse_rows(rows, make)
 
@@ -144,6 +151,65 @@ def _read_loosely(row: Any, bounds: Bounds) -> NativeEvent:
         properties=properties,
         **told,
     )
+
+
+def _as_it_stands(delivery: Delivery, row: NativeEvent, bounds: Bounds) -> Event | None:
+    """The event of a row that needs no mending, as most do; ``None`` for any other.
+
+    It is what :func:`_event` makes of it, found with a few comparisons.
+    """
+    at, properties = row.occurred_at, row.properties
+    items: Sequence[EventItem] = row.items or ()
+    if type(at) is not datetime or row.tenant is not None:
+        return None
+    if row.items is None and row.item_id is not None:
+        items = (EventItem(cast(ItemId, row.item_id), row.price, row.quantity),)
+    if at.tzinfo is UTC:
+        at = at.replace(tzinfo=None)
+    if at.tzinfo is not None or not EARLIEST <= at <= delivery.received_at + FUTURE:
+        return None
+    for text in (row.event_id, row.event_type, row.visitor_id):
+        if not text or text != text.strip():
+            return None
+    for text in (row.session_id, row.query):
+        if text is not None and (not text or text != text.strip()):
+            return None
+    if len(items) > bounds.max_items or not all(map(_is_plain, items)):
+        return None
+    if properties is not None and (not properties or not _is_flat(properties)):
+        return None
+    return Event(
+        tenant=delivery.tenant,
+        event_id=cast(EventId, row.event_id),
+        event_type=cast(str, row.event_type),
+        occurred_at=at,
+        received_at=delivery.received_at,
+        visitor_id=cast(VisitorId, row.visitor_id),
+        session_id=cast(SessionId, row.session_id),
+        items=tuple(items),
+        query=row.query,
+        properties=properties,
+    )
+
+
+def _is_plain(item: EventItem) -> bool:
+    item_id, price, quantity = item.id, item.price, item.quantity
+    return (
+        item_id != ""
+        and item_id == item_id.strip()
+        and (price is None or -LARGEST <= price <= LARGEST)
+        and (quantity is None or -LARGEST <= quantity <= LARGEST)
+    )
+
+
+def _is_flat(properties: dict[str, Any]) -> bool:
+    for value in properties.values():
+        kind = type(value)
+        if kind in PLAIN or (kind is int and value in WHOLE):
+            continue
+        if kind is not float or not math.isfinite(value):
+            return False
+    return True
 
 
 def _event(delivery: Delivery, row: NativeEvent, bounds: Bounds) -> Event:
