@@ -212,16 +212,24 @@ class _Source:
     def shrink(self) -> None:
         """Give the room of loaded pages back to the disk, with the file if nobody writes it."""
         owned = None if self.is_broken else Ownership.of(self.store.path)
-        if owned is None:
-            with self._noting_damage():
+        with self._noting_damage():
+            if owned is None:
                 self.store.shrink()
-            return
-        try:
-            with self._noting_damage():
-                if next(self.store.pages(self.taken_to), None) is None:
-                    self.store.remove()
-        finally:
-            owned.give_up()
+                return
+            try:
+                self._remove()
+            finally:
+                owned.give_up()
+
+    def _remove(self) -> None:
+        """Delete the file, unless it is another by now or holds more: its owner came and went."""
+        self.store.close()
+        if self.store.path.exists():
+            now = Store(self.store.path)
+            if now.id == self.name and now.last == self.taken_to:
+                now.remove()
+            else:
+                now.close()
 
     @contextmanager
     def _noting_damage(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
+import time
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from wherry.lake import write_whole
 
 logger = logging.getLogger("wherry.collect")
 
+_LOOKS, _LOOK_SECONDS = 5, 0.02
 _WAITING, _DONE, _REQUEST = "damaged", "aside", ".mend"
 
 
@@ -79,7 +81,7 @@ def open_whole(path: Path, *, synchronous: str = "FULL") -> Store:
         frames = count_frames(log)
     try:
         store = Store(path, synchronous=synchronous, may_create=True)
-        if _has_frames(store, frames):
+        if _has_frames(store, log, frames):
             kept.unlink(missing_ok=True)
             return store
         store.close()
@@ -92,13 +94,22 @@ def open_whole(path: Path, *, synchronous: str = "FULL") -> Store:
     return Store(path, synchronous=synchronous, may_create=True)
 
 
-def _has_frames(store: Store, frames: int) -> bool:
+def _has_frames(store: Store, log: Path, frames: int) -> bool:
+    """Whether SQLite has so many frames of the log, or all that it holds by now: a load that
+    has the file open as well may have begun the log anew."""
     try:
-        return store.frames() >= frames
+        if store.frames() >= frames:
+            return True
+        for _ in range(_LOOKS):
+            frames = count_frames(log) if log.exists() else 0
+            if store.frames() >= frames:
+                return True
+            time.sleep(_LOOK_SECONDS)
     except sqlite3.Error as error:
         if is_full(error):  # then the log stays where it is
             return True
         raise
+    return False
 
 
 def ask_to_mend(path: Path, *, loaded_to: int = 0) -> None:
