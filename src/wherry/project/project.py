@@ -359,6 +359,7 @@ class Project:
             sessions=PublishedSessions(self.lake, self.home.published),
             refresh_seconds=settings.refresh_seconds,
             collect=partial(self._collect_routes, name="serve"),
+            keys=self.keys,
         )
         with self._loading("wherry serve"):
             self._listen(app, host, port, on_ready)

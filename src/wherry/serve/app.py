@@ -18,9 +18,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import wherry
+from wherry.collect.keys import Keys
 from wherry.serve.champions import Champions, Loader, Source
 from wherry.serve.collect import CollectRoutes
 from wherry.serve.endpoints import ENDPOINTS
+from wherry.serve.guard import ReadGuard
 from wherry.serve.health import Health, Readiness
 from wherry.serve.metrics import Metrics
 from wherry.serve.openapi import openapi
@@ -42,17 +44,25 @@ def create_app(
     sessions: SessionLookup | None = None,
     refresh_seconds: float = 1.0,
     collect: Callable[[Metrics], CollectRoutes] | None = None,
+    keys: Keys | None = None,
 ) -> ASGIApp:
     """Make the application.
 
     ``source`` says which release is each tenant's champion and is asked again every
     ``refresh_seconds``; ``load`` reads a release; ``sessions`` finds a session by its id.
     The first look at the champions is taken before the first request is. ``collect`` makes
-    the routes by which events come in; without it there are none.
+    the routes by which events come in; without it there are none. Once ``keys`` holds a read
+    key, recommendations are for those who have one.
     """
     metrics = Metrics()
     champions = Champions(source, load, metrics)
-    hot = RecommendRoute(champions, metrics, limits=limits or Limits(), sessions=sessions)
+    hot = RecommendRoute(
+        champions,
+        metrics,
+        limits=limits or Limits(),
+        sessions=sessions,
+        guard=ReadGuard(keys) if keys is not None else None,
+    )
     routes = collect(metrics) if collect else None
     return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds)
 

@@ -21,6 +21,8 @@ from wherry.serve.request import PARAMETERS, Parameter, RecommendRequest
 
 _PROBLEMS = {
     "400": 'The request does not fit; "field" says where.',
+    "401": "A read key is asked for, and none was sent that is known.",
+    "403": "The key is another tenant's.",
     "404": "There is no such tenant.",
     "413": "The body is too long.",
     "415": "The body isn't JSON.",

@@ -14,6 +14,8 @@ from wherry.domain import ItemId, SessionId, TenantId
 from wherry.errors import UsageError, did_you_mean
 from wherry.learn.answer import Query
 from wherry.serve.champions import Champions
+from wherry.serve.credentials import without_key_fields
+from wherry.serve.guard import ReadGuard, asked_by
 from wherry.serve.metrics import Metrics
 from wherry.serve.problem import JSON_HEADERS, Headers, RequestError, problem_body
 from wherry.serve.recommender import Recommender
@@ -51,7 +53,9 @@ class RecommendRoute:
         limits: Limits,
         retry_seconds: int = 5,
         sessions: SessionLookup | None = None,
+        guard: ReadGuard | None = None,
     ) -> None:
+        self._guard = guard
         self._champions = champions
         self._metrics = metrics
         self._limits = limits
@@ -66,7 +70,13 @@ class RecommendRoute:
         request_id = self._ids.of(headers.get(b"x-request-id"))
         extra: Headers = []
         try:
-            request = await self._read(scope, headers, receive)
+            query, owner = scope["query_string"], None
+            if self._guard is not None:
+                owner = self._guard.owner(headers, query)
+                query = without_key_fields(query) if owner is not None and query else query
+            request = await self._read(scope["method"], query, headers, receive)
+            if owner is not None:
+                request = asked_by(request, owner)
             body, status = await self._answer(request, request_id), 200
         except RequestError as error:
             body, status, extra = error.body(request_id), error.status, error.headers
@@ -91,17 +101,17 @@ class RecommendRoute:
         self._metrics.answered(ROUTE, status, perf_counter() - started)
 
     async def _read(
-        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive
+        self, method: str, query: bytes, headers: dict[bytes, bytes], receive: Receive
     ) -> RecommendRequest:
-        if scope["method"] == "GET":
-            return read_link(scope["query_string"])
-        if scope["method"] != "POST":
+        if method == "GET":
+            return read_link(query)
+        if method != "POST":
             raise RequestError(
                 405,
-                f"{scope['method']} can't be asked of {ROUTE}; use GET or POST.",
+                f"{method} can't be asked of {ROUTE}; use GET or POST.",
                 headers=[(b"allow", b"GET, POST")],
             )
-        if scope["query_string"]:
+        if query:
             raise RequestError(400, "A POST takes its fields in the body, not in the address.")
         if not _is_json(headers.get(b"content-type", b"application/json")):
             raise RequestError(415, "The body has to be JSON: send Content-Type: application/json.")
