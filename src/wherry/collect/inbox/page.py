@@ -1,7 +1,8 @@
 """A page of the inbox: the deliveries that one commit put on disk together, as bytes.
 
-Each delivery is MessagePack, written in the thread that received it; a page puts a length and
-a checksum before each, so that what a broken disk spoils of one does not spoil the others.
+Each delivery is MessagePack, written in the thread that received it; a long one is then packed,
+since its body and its events say much the same. A page puts a length and a checksum before each,
+so that what a broken disk spoils of one does not spoil the others.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import zlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import pyarrow as pa
 
 from wherry.collect.delivery import Delivery, Parsed, Refusal
 from wherry.domain import Event
 
-_HEAD = struct.Struct("<II")
+_HEAD = struct.Struct("<III")
+"""Of a delivery: its length in the page, its length unpacked (0: it is not packed), checksum."""
+
+_LONG = 2_000
+"""From how many bytes on a delivery is packed."""
+
+_CODEC = "zstd"
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -53,9 +61,11 @@ def encode_entry(delivery: Delivery, parsed: Parsed) -> bytes:
 
 def write_page(entries: Sequence[bytes]) -> bytes:
     """Put written deliveries together."""
-    parts = []
+    parts: list[bytes] = []
     for entry in entries:
-        parts += [_HEAD.pack(len(entry), zlib.crc32(entry)), entry]
+        size = len(entry) if len(entry) >= _LONG else 0
+        packed = pa.compress(entry, codec=_CODEC, asbytes=True) if size else entry
+        parts += [_HEAD.pack(len(packed), size, zlib.crc32(packed)), packed]
     return b"".join(parts)
 
 
@@ -81,12 +91,15 @@ def _split(page: bytes) -> Iterator[tuple[bytes, bool]]:
         if at + _HEAD.size > len(page):
             yield page[at:], False
             return
-        length, checksum = _HEAD.unpack_from(page, at)
+        length, size, checksum = _HEAD.unpack_from(page, at)
         at += _HEAD.size
         # A length may be what was spoiled: then all that follows seems to be as well.
         content = page[at : at + length]
         at += length
-        yield content, len(content) == length > 0 and zlib.crc32(content) == checksum
+        is_intact = len(content) == length > 0 and zlib.crc32(content) == checksum
+        if is_intact and size:
+            content = pa.decompress(content, size, codec=_CODEC, asbytes=True)
+        yield content, is_intact
 
 
 def events_of(entry: Entry) -> list[Event]:
