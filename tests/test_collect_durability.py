@@ -80,12 +80,12 @@ def test_a_full_disk_is_503_and_is_recovered_from_without_a_hand(
 ) -> None:
     senders = Senders(1)
     with running(project.home.root) as server:
-        statuses = send(senders, server.host, *batches(200))
+        statuses = send(senders, server.host, *batches(400))
         assert set(statuses) == {200, 503}
         assert statuses[-1] == 503
         kept = len(senders.acknowledged)
         assert ids_in_lake(project) == sorted(senders.acknowledged)
-        assert send(senders, server.host, *batches(200)[-3:]) == [200] * 3
+        assert send(senders, server.host, *batches(400)[-3:]) == [200] * 3
     assert ids_in_lake(project) == sorted(senders.acknowledged)
     assert len(senders.acknowledged) == kept + 150
 
