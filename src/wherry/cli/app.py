@@ -26,6 +26,8 @@ keys = typer.Typer(
     help="The keys of the server: who may send events, who may ask.", no_args_is_help=True
 )
 app.add_typer(keys, name="keys")
+replay = typer.Typer(help="Read again what the log keeps, after a fix.", no_args_is_help=True)
+app.add_typer(replay, name="replay")
 
 ProjectOption = Annotated[
     Path, typer.Option("--project", "-C", help="The project's folder, or one inside it.")
@@ -214,6 +216,19 @@ def keys_revoke(
     from wherry.cli import keys
 
     keys.revoke(project, key, Output(as_json=json))
+
+
+@replay.command("rejected")
+def replay_rejected(
+    reason: Annotated[str, typer.Option(help="Only rows whose reason holds this.")] = "",
+    wait: WaitOption = 0.0,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Read rejected events again; take those that now pass."""
+    from wherry.cli import replaying
+
+    replaying.replay_rejected(project, reason, wait, Output(as_json=json))
 
 
 @app.command()

@@ -81,8 +81,8 @@ def check(parsed: Parsed, plan: Plan) -> Parsed:
     if not any(faults):
         return parsed
     events, refusals = [], list(parsed.refusals)
-    places = _places(parsed)
-    for event, fault, place in zip(parsed.events, faults, places, strict=True):
+    where = places(parsed)
+    for event, fault, place in zip(parsed.events, faults, where, strict=True):
         if fault is None:
             events.append(event)
         else:
@@ -103,7 +103,7 @@ def read_envelope(text: str) -> Event | None:
         return None
 
 
-def _places(parsed: Parsed) -> list[int]:
+def places(parsed: Parsed) -> list[int]:
     """Where each event stood in its request: each row became an event or a refusal."""
     refused = {refusal.position for refusal in parsed.refusals}
     rows = range(len(parsed.events) + len(refused))

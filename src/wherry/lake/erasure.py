@@ -12,6 +12,7 @@ from collections.abc import Collection
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import duckdb
 
@@ -140,4 +141,5 @@ def _narrow_bounds(con: sqlite3.Connection) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+    address = f"file:{quote(str(path))}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=_WAIT_SECONDS, isolation_level=None)

@@ -179,14 +179,13 @@ class Forgetting:
 
     def _empty_inbox(self) -> None:
         """Bring what waits into the log, and let the inbox's files go of it."""
-        stores = store_paths(self.home.inbox)
-        if not stores:
+        if not store_paths(self.home.inbox):
             return
         self.report("forget: inbox")
         with self.lake.writer() as con:
             excluded = self.settings.transform.exclude_loads
             drain(con, self.home.inbox, now=self.now, excluded=excluded)
-        for path in stores:
+        for path in store_paths(self.home.inbox):
             vacuum(path)
 
     def _set_aside(self, person: Person) -> Iterator[str]:

@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 
 from wherry.collect import Loaded, find_files, find_mapping, load_file
 from wherry.collect.keys import Keys
+from wherry.collect.plan import Plan
+from wherry.collect.replay import Replayed, replay_collected
 from wherry.config import Settings, read_settings
 from wherry.domain import (
     DEFAULT_TENANT,
@@ -244,6 +246,21 @@ class Project:
         with self._writing("wherry forget", wait_seconds, report):
             forgetting = self._forgetting(report)
             return forgetting.finish(forgetting.ask(tenant_id(tenant), visitors))
+
+    def replay_rejected(
+        self, *, reason: str = "", wait_seconds: float = 0.0, report: Reporter = _say_nothing
+    ) -> Replayed:
+        """Read again the events that came over HTTP and were rejected; what now passes is taken.
+
+        ``reason`` picks those whose reason holds it. Today's tracking plan is the judge.
+        """
+        plan = Plan.open(self.home.plan)
+        with (
+            self._writing("wherry replay rejected", wait_seconds, report),
+            self.lake.writer() as con,
+        ):
+            excluded = self.settings.transform.exclude_loads
+            return replay_collected(con, plan, now=self._clock(), reason=reason, excluded=excluded)
 
     def _forgetting(self, report: Reporter) -> Forgetting:
         return Forgetting(
