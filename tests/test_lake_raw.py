@@ -31,3 +31,15 @@ def test_a_lake_without_a_log_says_so(tmp_path: Path) -> None:
         assert not has_raw_tables(con)
         create_raw_tables(con)
         assert has_raw_tables(con)
+
+
+def test_rows_of_one_load_are_no_file_each_and_any_item_id_can_be_read(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    with lake.writer() as con:
+        create_raw_tables(con)
+        con.execute("INSERT INTO lake.raw.inbox VALUES ('a', 1, 1)")
+        con.execute("INSERT INTO lake.raw.events (items) VALUES ([{'id': 'x}]', 'price': 1}])")
+    assert not list(lake.data_path.glob("raw/inbox/*"))
+    with lake.reader() as con:
+        assert con.execute("SELECT page FROM lake.raw.inbox").fetchall() == [(1,)]
+        assert con.execute("SELECT items[1].id FROM lake.raw.events").fetchall() == [("x}]",)]

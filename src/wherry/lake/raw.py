@@ -93,6 +93,9 @@ TABLES = {
     "deliveries": DELIVERY_COLUMNS,
     "inbox": INBOX_COLUMNS,
 }
+_NOTES = ("loads", "inbox")
+"""Tables that get a row at a time, of plain words: these rows stand in the catalog itself."""
+
 _FIRST = ("events", "items", "rejected", "loads")
 
 
@@ -106,7 +109,8 @@ def create_raw_tables(con: duckdb.DuckDBPyConnection) -> None:
 
     What exists is not touched: the rows of an older lake hold nothing in a new column.
     """
-    missing = _missing(_columns(con))
+    found = _columns(con)
+    missing = _missing(found)
     if not missing:
         return
     con.execute("BEGIN")
@@ -114,6 +118,11 @@ def create_raw_tables(con: duckdb.DuckDBPyConnection) -> None:
     for statement in missing:
         con.execute(statement)
     con.execute("COMMIT")
+    for table in set(_NOTES) - found.keys():
+        con.execute(
+            f"CALL lake.set_option('data_inlining_row_limit', 10, schema => 'raw', "
+            f"table_name => '{table}')"
+        )
 
 
 def _missing(found: dict[str, set[str]]) -> list[str]:
