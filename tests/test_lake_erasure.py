@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from wherry.errors import LakeError
-from wherry.lake import Lake, newest_snapshot
+from wherry.lake import Lake, compact, newest_snapshot
 from wherry.lake.erasure import (
     clean_catalog,
     expire_snapshots,
@@ -106,6 +106,17 @@ def test_rows_that_the_catalog_holds_itself_are_erased_too(lake: Lake) -> None:
     assert files_with(lake, "anna") == []
     assert people(lake) == ["bob", "carl"]
     assert people(lake, "who = 'bob'") == ["bob"]
+
+
+def test_what_was_merged_into_larger_files_is_erased_too(lake: Lake) -> None:
+    for who in ("anna", "bob", "carl", "anna", "dora"):
+        tell(lake, who)
+    with lake.writer() as con:
+        assert compact(con, most_small_files=2) == 1
+    erase(lake, "anna")
+    assert files_with(lake, "anna") == []
+    assert people(lake) == ["bob", "carl", "dora"]
+    assert people(lake, "who = 'carl'") == ["carl"]
 
 
 def test_a_table_that_lost_all_its_rows_takes_new_ones(lake: Lake) -> None:
