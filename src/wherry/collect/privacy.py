@@ -7,7 +7,7 @@ original body beside it, nor an event's hash, ever holds the whole of either.
 from __future__ import annotations
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 from urllib.parse import quote_plus, unquote_plus
@@ -46,10 +46,14 @@ _IN_JSON = {
     f'"{key}"'.encode(): re.compile(rf'("{key}"\s*:\s*")((?:[^"\\]|\\.)*+)"'.encode())
     for key in (*_ADDRESS_KEYS, *_AGENT_KEYS)
 }
+_SIGNS = (b"ip", b"gent", b'ua"')
+"""One of these is in each of the keys."""
+
 _IN_LINK = re.compile(rf"(^|&)({'|'.join((*_ADDRESS_KEYS, *_AGENT_KEYS))})=([^&]*)")
 _IS_ADDRESS_KEY = frozenset((*_ADDRESS_KEYS, *(f'"{key}"'.encode() for key in _ADDRESS_KEYS)))
 
 
+@lru_cache(maxsize=1_024)
 def network_of(address: str, policy: AddressPolicy = "truncated") -> str:
     """What may be kept of an address; an empty text where it is dropped, or is no address.
 
@@ -91,6 +95,8 @@ def scrub_body(body: bytes, policy: AddressPolicy = "truncated") -> bytes:
     as value. A value of ``ip`` that is no address stays as it is: it is the shop's own word.
     The same body always gives the same bytes, so that a request sent again is known again.
     """
+    if not any(part in body for part in _SIGNS):  # most bodies name neither
+        return body
     for key, pattern in _IN_JSON.items():
         if key in body:  # a plain search costs a hundredth of the pattern's
             reduce = _address_in_json if key in _IS_ADDRESS_KEY else _agent_in_json

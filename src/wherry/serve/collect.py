@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from time import perf_counter
 
 import msgspec
@@ -87,6 +88,8 @@ class CollectRoutes:
         self._address: AddressPolicy = address
         self._is_behind_proxy = is_behind_proxy
         self._check = check
+        # Asking the system for chance at every request would let other threads in each time.
+        self._place, self._numbers = os.urandom(4).hex(), count()
         self._room = Room(self._limits.max_held_bytes)
         rate = self._limits.max_events_per_second
         self._rate = RateLimit(rate, rate * self._limits.burst_seconds)
@@ -104,7 +107,7 @@ class CollectRoutes:
         """Answer one request; nothing that a client sends makes it fail."""
         started = perf_counter()
         headers = dict(scope["headers"])
-        request_id = _request_id(headers.get(b"x-request-id"))
+        request_id = self._request_id(headers.get(b"x-request-id"))
         endpoint = ENDPOINTS[scope["path"]]
         try:
             if scope["method"] == "OPTIONS":
@@ -168,6 +171,12 @@ class CollectRoutes:
             self._pay(key, len(parsed.events) + len(parsed.refusals))
             receipt = await self._keep(delivery, parsed)
         return endpoint.reply(scope["method"], receipt, parsed.refusals, request_id)
+
+    def _request_id(self, given: bytes | None) -> str:
+        """The client's own id for the request if it is a sane one, else a new one."""
+        if given is not None and _SANE_ID.fullmatch(given):
+            return given.decode()
+        return f"{self._place}{next(self._numbers):08x}"
 
     def _tenant(self, key: str | None) -> TenantId:
         """Whose events these are; RequestError 401 if the key doesn't say."""
@@ -291,10 +300,3 @@ def _require_type(endpoint: Endpoint, headers: dict[bytes, bytes]) -> None:
             "or one event a line (application/x-ndjson).",
             headers=[(b"connection", b"close")],
         )
-
-
-def _request_id(given: bytes | None) -> str:
-    """The client's own id for the request if it is a sane one, else a new one."""
-    if given is not None and _SANE_ID.fullmatch(given):
-        return given.decode()
-    return os.urandom(8).hex()

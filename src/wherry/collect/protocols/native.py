@@ -50,10 +50,10 @@ class NativeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     several in ``items``."""
 
     event_type: str | None = None
-    visitor_id: str | None = None
+    visitor_id: VisitorId | None = None
     occurred_at: datetime | int | float | None = None
-    event_id: str | None = None
-    session_id: str | None = None
+    event_id: EventId | None = None
+    session_id: SessionId | None = None
     tenant: str | None = None
     item_id: str | None = None
     price: float | None = None
@@ -168,11 +168,11 @@ def _as_it_stands(delivery: Delivery, row: NativeEvent, bounds: Bounds) -> Event
         at = at.replace(tzinfo=None)
     if at.tzinfo is not None or not EARLIEST <= at <= delivery.received_at + FUTURE:
         return None
-    for text in (row.event_id, row.event_type, row.visitor_id):
-        if not text or text != text.strip():
-            return None
-    for text in (row.session_id, row.query):
-        if text is not None and (not text or text != text.strip()):
+    event_id, kind, visitor, session = row.event_id, row.event_type, row.visitor_id, row.session_id
+    if not event_id or not kind or not visitor or session == "" or row.query == "":
+        return None
+    for text in (event_id, kind, visitor, session, row.query):
+        if text is not None and text != text.strip():
             return None
     if len(items) > bounds.max_items or not all(map(_is_plain, items)):
         return None
@@ -180,12 +180,12 @@ def _as_it_stands(delivery: Delivery, row: NativeEvent, bounds: Bounds) -> Event
         return None
     return Event(
         tenant=delivery.tenant,
-        event_id=cast(EventId, row.event_id),
-        event_type=cast(str, row.event_type),
+        event_id=event_id,
+        event_type=kind,
         occurred_at=at,
         received_at=delivery.received_at,
-        visitor_id=cast(VisitorId, row.visitor_id),
-        session_id=cast(SessionId, row.session_id),
+        visitor_id=visitor,
+        session_id=session,
         items=tuple(items),
         query=row.query,
         properties=properties,
