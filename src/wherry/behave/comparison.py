@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from wherry.behave.slices import slices
+from wherry.behave.paired import compare
+from wherry.behave.slices import Mask, slices
 from wherry.behave.subject import Subject
 from wherry.domain import Check, Severity
 from wherry.learn.metrics import Evaluation
@@ -42,11 +45,11 @@ def beats_baseline(subject: Subject) -> Iterator[Check]:
 
 
 def holds_against_champion(subject: Subject) -> Iterator[Check]:
-    """The winner is no worse than the champion's recipe, beyond a margin, whole or in a slice.
+    """The winner is no worse than the champion's recipe, on the whole and in every slice.
 
-    A loss counts when it is larger than the margin and its interval lies below 0. The
-    champion's recipe is fitted anew on the same sessions, so that neither side has seen the
-    test window.
+    A loss blocks when it is larger than the margin and larger than what chance brings about
+    somewhere among all that is looked at; see :mod:`wherry.behave.paired`. The champion's
+    recipe is fitted anew on the same sessions, so that neither side has seen the test window.
     """
     if subject.champion is None:
         if subject.champion_fault:
@@ -58,43 +61,94 @@ def holds_against_champion(subject: Subject) -> Iterator[Check]:
                 f"with it: {subject.champion_fault}",
             )
         return
-    yield _held(subject, "no worse than the champion", "all", None, subject.rules.margin)
-    for name, mask in slices(subject).items():
-        if mask.any():
-            yield _held(subject, "no worse in any slice", name, mask, subject.rules.slice_margin)
+    masks = {"all": np.ones(len(subject.instances), dtype=np.bool_)}
+    masks |= {name: mask for name, mask in slices(subject).items() if mask.any()}
+    sizes = {name: _sessions_in(subject, mask) for name, mask in masks.items()}
+    # Small slices are a family of their own: they are only shown, and would make the bounds
+    # of those that block wider.
+    small = {name for name, size in sizes.items() if size < subject.rules.min_slice_sessions}
+    small -= {"all"}
+    judged = _judge(subject, {name: masks[name] for name in masks if name not in small})
+    judged |= _judge(subject, {name: masks[name] for name in masks if name in small})
+    yield from (judged[name] for name in masks)
 
 
-def _held(subject: Subject, name: str, part: str, mask: np.ndarray | None, margin: float) -> Check:
-    assert subject.champion is not None
-    winner, champion = subject.winner, subject.champion
-    if mask is not None:
-        winner, champion = winner.restrict(mask), champion.restrict(mask)
-    before = champion.estimate(subject.metric, seed=subject.seed).value
-    difference = winner.difference(champion, subject.metric, seed=subject.seed)
-    passed = not (difference.value < -margin * before and difference.high < 0)
-    sessions = len(np.unique(winner.sessions))
-    small = mask is not None and sessions < subject.rules.min_slice_sessions
+def _judge(subject: Subject, masks: dict[str, Mask]) -> dict[str, Check]:
+    """One family of slices, compared at once; a check for each."""
+    if not masks or subject.champion is None:
+        return {}
+    rules = subject.rules
+    paired = compare(
+        subject.winner.sessions,
+        subject.champion.values(subject.metric),
+        subject.winner.values(subject.metric),
+        np.stack(list(masks.values())),
+        seed=subject.seed,
+        significance=rules.significance,
+    )
+    margins = np.array([rules.margin if name == "all" else rules.slice_margin for name in masks])
+    return {
+        name: _held(subject, name, _Row(*row))
+        for name, *row in zip(
+            masks,
+            margins.tolist(),
+            paired.champion.tolist(),
+            paired.difference.tolist(),
+            paired.allowed(margins).tolist(),
+            paired.detectable(margins).tolist(),
+            paired.sessions.tolist(),
+            strict=True,
+        )
+    }
+
+
+class _Row(NamedTuple):
+    """One slice of a comparison."""
+
+    margin: float
+    champion: float
+    difference: float
+    allowed: float
+    detectable: float
+    sessions: int
+
+
+def _held(subject: Subject, part: str, row: _Row) -> Check:
+    is_whole = part == "all"
+    passed = row.difference >= -row.allowed
+    small = not is_whole and row.sessions < subject.rules.min_slice_sessions
+    why = (
+        f"{row.margin:.0%} of the champion's"
+        if row.allowed <= row.margin * row.champion
+        else ("what chance brings about")
+    )
     return Check(
-        name=name,
+        name="no worse than the champion" if is_whole else "no worse in any slice",
         passed=passed,
-        figure=difference.value,
-        bound=f"≥ {-margin * before:.4f} ({margin:.0%} of the champion's {subject.metric})",
+        figure=row.difference,
+        bound=f"≥ {-row.allowed:.4f}, {why}",
         slice=part,
         severity=Severity.WARN if small else Severity.BLOCK,
         message=""
         if passed
         else (
-            f"On {part} the winner's {subject.metric} is {difference.value:+.4f} "
-            f"({difference.low:+.4f} to {difference.high:+.4f}) beside the champion's {before:.4f}."
+            f"On {part} the winner's {subject.metric} is {row.difference:+.4f} beside the "
+            f"champion's {row.champion:.4f}, over {row.sessions:,} sessions; a loss of up to "
+            f"{row.allowed:.4f} would pass ({why})."
         ),
         sample=(
             {
-                "champion": before,
-                "challenger": before + difference.value,
-                "sessions": sessions,
+                "champion": row.champion,
+                "challenger": row.champion + row.difference,
+                "sessions": row.sessions,
+                "detectable": row.detectable if math.isfinite(row.detectable) else None,
             },
         ),
     )
+
+
+def _sessions_in(subject: Subject, mask: Mask) -> int:
+    return len(np.unique(subject.winner.sessions[mask]))
 
 
 def _figures(subject: Subject, other: Evaluation, name: str) -> dict[str, object]:

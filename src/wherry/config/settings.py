@@ -174,7 +174,9 @@ class Behave(Table, frozen=True):
     """``[behave]``: the bounds that a winner must keep before it is released.
 
     ``baseline``: the candidate whose interval must be beaten. ``margin``: how much worse than
-    the champion, relatively, the whole may be, and ``slice_margin`` each slice. Slices of fewer
+    the champion, relatively, the whole may be, and ``slice_margin`` each slice; a loss beyond
+    it blocks if it is also more than chance brings about. ``significance``: how often two equal
+    models may be told apart, over all slices together. Slices of fewer
     than ``min_slice_sessions`` are shown and don't block. ``min_coverage``: share of the catalogue
     shown in the test window's answers. ``max_answer_ms``: p99 of one answer.
     ``hide_purchased``: an item just bought is not shown again.
@@ -182,7 +184,8 @@ class Behave(Table, frozen=True):
 
     baseline: str = "popularity"
     margin: Share = 0.02
-    slice_margin: Share = 0.1
+    slice_margin: Share = 0.03
+    significance: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
     min_slice_sessions: Whole = 200
     min_coverage: Share = 0.01
     max_answer_ms: Positive = 20.0
