@@ -173,11 +173,9 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.perf_counter()
     pairs: dict[str, Maker] = {
-        "made up: 95% the same answers": made_up(0.95),
         "made up: 90% the same answers": made_up(0.9),
         "made up: 80% the same answers": made_up(0.8),
         "made up: half the same answers": made_up(0.5),
-        "made up: independent but for the session": made_up(0.0),
         "made up: wins a little, seldom loses all": made_up(1.0, lopsided=True),
     }
     if arguments.data:

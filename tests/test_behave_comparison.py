@@ -56,6 +56,9 @@ def test_an_equal_holds_on_the_whole_and_on_every_slice() -> None:
         "session",
         "item",
         "category",
+        "brand",
+        "price",
+        "hour",
         "weekday",
     }
 

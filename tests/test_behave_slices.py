@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from behave_subject import N, evaluation, subject
 from wherry.behave import slices
+from wherry.config import Behave
 from wherry.learn.instances import Instances
 
 QUESTIONS = st.lists(
@@ -69,3 +70,43 @@ def test_items_are_rare_common_or_frequent_by_their_place_in_training(
     instances = asked([([1], target, 0)])
     found = slices(subject(instances=instances, winner=evaluation(asked=instances)))
     assert found[f"item: {part}"].all()
+
+
+def test_prices_part_what_has_one_into_the_quarters_of_the_catalogue() -> None:
+    """Item i costs i; half of the questions are about the dearest quarter."""
+    instances = asked([([1], target, 0) for target in (0, 12, 22, 35, 36, 37, -1)])
+    found = slices(subject(instances=instances, winner=evaluation(asked=instances)))
+    parts = {name: mask.nonzero()[0].tolist() for name, mask in found.items() if "price" in name}
+    assert parts == {
+        "price: lowest quarter": [0],
+        "price: second quarter": [1],
+        "price: third quarter": [2],
+        "price: highest quarter": [3, 4, 5],
+    }
+
+
+def test_attributes_of_items_and_properties_of_sessions_are_slices_where_they_are_named() -> None:
+    instances = asked([([1], 3, 0), ([1], 4, 0), ([1], 5, 0)])
+    traits = {"country": ("DE", None, "FR"), "device": ("phone",) * 3}
+    rules = Behave(item_attributes=("brand", "colour"))
+    sliced = subject(
+        instances=instances, winner=evaluation(asked=instances), traits=traits, rules=rules
+    )
+    found = {name: mask.nonzero()[0].tolist() for name, mask in slices(sliced).items()}
+    assert {name: found[name] for name in found if "brand" in name} == {
+        "brand: b0": [0],
+        "brand: b1": [1],
+        "brand: b2": [2],
+    }
+    assert found["country: DE"] == [0]
+    assert found["country: FR"] == [2]
+    assert found["device: phone"] == [0, 1, 2]
+    assert not any(name.startswith("colour") for name in found)
+
+
+@given(st.integers(0, 4_000_000_000_000))
+def test_hours_are_those_of_the_clock(time: int) -> None:
+    instances = asked([([1], 2, time)])
+    found = slices(subject(instances=instances, winner=evaluation(asked=instances)))
+    first = datetime.fromtimestamp(time / 1000, UTC).hour // 6 * 6
+    assert found[f"hour: {first:02}–{first + 6:02}"].all()

@@ -134,3 +134,21 @@ def test_a_set_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert sessions(again) == sessions(dataset)
     assert again.sessions.times.tolist() == dataset.sessions.times.tolist()
     assert again.sessions.types.tolist() == dataset.sessions.types.tolist()
+
+
+def test_the_ids_of_the_sessions_stand_in_their_order() -> None:
+    dataset = read(
+        [
+            ("north", "late", "shoe", "view", 0),
+            ("north", "late", "sock", "view", 90),
+            ("north", "alone", "sock", "view", 5),
+            ("north", "early", "sock", "view", 10),
+            ("north", "early", "sock", "add", 11),
+            ("north", "early", "shoe", "view", 12),
+            ("north", "a tie", "hat", "view", 1),
+            ("north", "a tie", "shoe", "view", 12),
+        ]
+    )
+    assert dataset.session_ids is not None
+    assert dataset.session_ids.to_pylist() == ["a tie", "early", "late"]
+    assert sessions(dataset) == [["hat", "shoe"], ["sock", "shoe"], ["shoe", "sock"]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from wherry.behave.answers import (
     answers_in_time,
@@ -12,12 +12,21 @@ from wherry.behave.answers import (
     repeats_itself,
     shows_only_what_can_be_bought,
 )
+from wherry.behave.character import has_character
 from wherry.behave.comparison import beats_baseline, holds_against_champion
 from wherry.behave.own import OwnCheck, run_own_check
+from wherry.behave.perturbation import stays_itself
 from wherry.behave.subject import Subject
-from wherry.domain import Verdict
+from wherry.domain import Check, Verdict
+
+
+def nothing_leaks(subject: Subject) -> Iterator[Check]:
+    """Nothing that is asked about could have been known to what was fitted."""
+    yield from subject.leaks
+
 
 CHECKS = (
+    nothing_leaks,
     beats_baseline,
     holds_against_champion,
     covers_catalogue,
@@ -26,6 +35,8 @@ CHECKS = (
     ignores_unknown_items,
     repeats_itself,
     answers_in_time,
+    has_character,
+    stays_itself,
 )
 """The packaged checks; the docstring of each is its law."""
 

@@ -63,7 +63,7 @@ def compare(
     masks: NDArray[np.bool_],
     *,
     seed: int,
-    significance: float = 0.05,
+    significance: float = 0.04,
     resamples: int = RESAMPLES,
 ) -> Paired:
     """Compare two models' figures, (I,) each, on slices given as masks, (S, I), none empty.
@@ -85,7 +85,7 @@ def compare(
     for s, mask in enumerate(masks):
         centred = (losses[mask] + difference[s]) / counts[s]
         influence[:, s] = np.bincount(group[mask], weights=centred, minlength=n)
-        present[s] = len(np.unique(group[mask]))
+        present[s] = np.count_nonzero(np.bincount(group[mask], minlength=n))
     errors = np.sqrt((influence**2).sum(axis=0) * n / max(n - 1, 1))
     errors[errors < _NO_ERROR] = 0.0
     is_noisy = errors > 0

@@ -180,16 +180,46 @@ class Behave(Table, frozen=True):
     than ``min_slice_sessions`` are shown and don't block. ``min_coverage``: share of the catalogue
     shown in the test window's answers. ``max_answer_ms``: p99 of one answer.
     ``hide_purchased``: an item just bought is not shown again.
+
+    Sessions are sliced by what their events say under ``session_properties``, items by what the
+    catalogue says under ``item_attributes``, where there is such a thing.
+
+    Figures of character are shown, and bounded where a bound is set; lists of 20 items are
+    meant. ``max_miss_difference``: of the share of misses between the parts of a dimension, such
+    as countries, and the whole. ``min_miss_category``: of the misses, the share with the first
+    item shown in the right category. ``max_miss_distance``: cosine distance of the first item
+    shown from the right one, where it was missed. ``min_diversity``: mean distance between two
+    items of an answer. ``max_price_ratio``: between the prices of a session and of its answer.
+    ``min_novelty``: bits of surprise of an item shown. ``min_serendipity``: share of answers with
+    the right item where it is neither popular nor known from the session. ``max_gini``: inequality
+    of how often each item is shown. ``max_miscalibration``: divergence of an answer's categories
+    from its session's. ``min_overlap_swapped``, ``min_overlap_dropped``,
+    ``min_overlap_shuffled``: share of an answer that stays where the session's last item gives
+    way to its like, an event is left out, or the order is lost.
     """
 
     baseline: str = "popularity"
     margin: Share = 0.02
     slice_margin: Share = 0.03
-    significance: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
+    significance: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.04
     min_slice_sessions: Whole = 200
     min_coverage: Share = 0.01
     max_answer_ms: Positive = 20.0
     hide_purchased: bool = False
+    session_properties: tuple[str, ...] = ("country", "device")
+    item_attributes: tuple[str, ...] = ("brand",)
+    max_miss_difference: Share | None = None
+    min_miss_category: Share | None = None
+    max_miss_distance: Positive | None = None
+    min_diversity: Positive | None = None
+    max_price_ratio: Positive | None = None
+    min_novelty: Positive | None = None
+    min_serendipity: Share | None = None
+    max_gini: Share | None = None
+    max_miscalibration: Positive | None = None
+    min_overlap_swapped: Share | None = None
+    min_overlap_dropped: Share | None = None
+    min_overlap_shuffled: Share | None = None
 
 
 class Registry(Table, frozen=True):

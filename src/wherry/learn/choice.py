@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from wherry.domain import Params, Trial
 from wherry.errors import ModelError
@@ -68,13 +69,17 @@ def sample(window: Split, seed: int, max_sessions: int, max_questions: int) -> I
     The sample holds at most ``max_sessions`` sessions, and no more of them than make up
     ``max_questions`` instances (but at least one).
     """
+    sessions = window.test.take(draw(window, seed, max_sessions, max_questions))
+    return Instances.of(sessions, since=window.cut)
+
+
+def draw(window: Split, seed: int, max_sessions: int, max_questions: int) -> NDArray[np.int64]:
+    """The places of :func:`sample`'s sessions among the window's test sessions, in their order."""
     sessions = window.test
     order = np.random.default_rng(seed).permutation(len(sessions))[:max_sessions]
     questions = np.cumsum(sessions.lengths[order] - 1)
     within = max(int(np.searchsorted(questions, max_questions, side="right")), 1)
-    if within < len(sessions):
-        sessions = sessions.take(order[:within])
-    return Instances.of(sessions, since=window.cut)
+    return np.sort(order[:within])
 
 
 def _figure(

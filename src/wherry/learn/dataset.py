@@ -45,10 +45,14 @@ ORDER BY item_id
 
 
 class Dataset(msgspec.Struct, frozen=True):
-    """A vocabulary and the sessions that speak in it; the sessions hold two items or more."""
+    """A vocabulary and the sessions that speak in it; the sessions hold two items or more.
+
+    ``session_ids`` (S,) are the sessions' ids as they were read; they are not saved.
+    """
 
     vocabulary: Vocabulary
     sessions: Sessions
+    session_ids: pa.Array | None = None
 
     def save(self, folder: Path) -> None:
         """Write both into a folder; see :func:`load_dataset`."""
@@ -78,13 +82,16 @@ def read_dataset(
     facts = {"tenant": tenant, "days": history_days}
     vocabulary = Vocabulary(id for (id,) in con.execute(_ITEMS, facts).fetchall())
     table = con.execute(_QUERY, {**facts, "types": list(INTERACTION_TYPES)}).to_arrow_table()
-    codes = _number_runs(table["session_id"].combine_chunks())
+    ids = table["session_id"].combine_chunks()
+    codes = _number_runs(ids)
     items, times, types = (table[name].to_numpy() for name in ("item", "time", "type"))
     keep = _last_of_folds(codes, items, types)
     sessions = Sessions.from_events(
         codes[keep], items[keep], times[keep], types[keep], n_items=len(vocabulary)
     )
-    return Dataset(vocabulary, sessions.take(sessions.lengths >= min_session_length))
+    is_long = sessions.lengths >= min_session_length
+    names = ids.take(pa.array(_starts_by_end(codes, times)[is_long]))
+    return Dataset(vocabulary, sessions.take(is_long), names)
 
 
 def _number_runs(column: pa.Array) -> NDArray[np.int64]:
@@ -93,6 +100,13 @@ def _number_runs(column: pa.Array) -> NDArray[np.int64]:
         return np.zeros(0, dtype=np.int64)
     changed = pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
     return np.concatenate(([0], np.cumsum(changed)))
+
+
+def _starts_by_end(codes: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each session begins, (S,), in the order of ``Sessions``: by the last event."""
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    ends = np.append(starts[1:], len(codes)) - 1
+    return starts[np.argsort(times[ends[: len(starts)]], kind="stable")]
 
 
 def _last_of_folds(

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from wherry.domain import Candidate, Params
 from wherry.errors import ModelError
-from wherry.learn.choice import sample
+from wherry.learn.choice import draw, sample
 from wherry.learn.instances import Instances
 from wherry.learn.split import Split
 
@@ -67,6 +69,11 @@ def test_instances(window: Split, *, max_sessions: int, seed: int) -> Instances:
     ranked whole.
     """
     return sample(window, seed, max_sessions, MAX_QUESTIONS)
+
+
+def drawn_sessions(window: Split, *, max_sessions: int, seed: int) -> NDArray[np.int64]:
+    """Which of a window's test sessions :func:`test_instances` asks about, by their places."""
+    return draw(window, seed, max_sessions, MAX_QUESTIONS)
 
 
 def write_candidate(folder: Path, candidate: Candidate) -> None:

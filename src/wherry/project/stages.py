@@ -128,7 +128,8 @@ class TenantStages:
         if name in ("learn", "behave", "release"):
             recipe = msgspec.structs.replace(settings.learn, workers=0)
             rules = settings.behave
-            inputs += [recipe, rules.baseline, rules.hide_purchased, folder_mark(home.models)]
+            inputs += [recipe, rules.baseline, rules.hide_purchased, rules.session_properties]
+            inputs.append(folder_mark(home.models))
         if name == "behave":
             inputs += [settings.behave, folder_mark(home.behaviour)]
         return mark_of(*inputs)

@@ -5,26 +5,37 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import duckdb
 import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from wherry.behave import Subject
 from wherry.config import Settings
-from wherry.domain import Candidate, Release, TenantId
+from wherry.domain import Candidate, Check, Release, TenantId
 from wherry.lake import Lake
 from wherry.learn.answer import Answerer
+from wherry.learn.arrays import load_array, save_arrays
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.dataset import Dataset, load_dataset, read_dataset
+from wherry.learn.embedding import embed
 from wherry.learn.fitting import EVALUATION
+from wherry.learn.leaks import find_leaks
 from wherry.learn.learn import best, learn, refit
 from wherry.learn.metrics import Evaluation
 from wherry.learn.models import OWN_CODE, load_own_models, load_released_model
-from wherry.learn.plan import Entry, Plan, read_candidate, test_instances
+from wherry.learn.plan import Entry, Plan, drawn_sessions, read_candidate, test_instances
 from wherry.learn.popularity import Popularity
 from wherry.learn.split import split
+from wherry.learn.traits import load_traits, read_traits, save_traits
 from wherry.project.home import Home
 
 CHAMPION = "champion"
 """The candidate that is the champion's recipe, fitted anew to be compared with."""
+
+JUDGING = "judging"
+"""The folder of what judging needs beside the answers."""
 
 _CATALOGUE = """
 SELECT item_id, name, category, price, available, attributes, in_catalogue
@@ -41,6 +52,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     items: int
     winner: str
     candidates: tuple[Candidate, ...]
+    leaks: tuple[Check, ...] = ()
 
 
 class Training:
@@ -76,6 +88,7 @@ class Training:
                 min_session_length=learn_settings.min_session_length,
             )
             facts = con.execute(_CATALOGUE, [tenant]).to_arrow_table()
+            self._save_judging(con, tenant, dataset)
         dataset.save(self.folder / "dataset")
         catalogue = Catalogue.from_table(dataset.vocabulary.ids, facts)
         candidates = learn(
@@ -93,9 +106,43 @@ class Training:
             items=len(dataset.vocabulary),
             winner=winner.name,
             candidates=candidates,
+            leaks=self._leaks(dataset, facts, candidates),
         )
         (self.folder / "trained.json").write_bytes(msgspec.json.encode(trained))
         return trained
+
+    def _save_judging(
+        self, con: duckdb.DuckDBPyConnection, tenant: TenantId, dataset: Dataset
+    ) -> None:
+        """Keep what judging needs beside the answers: vectors of items, traits of sessions."""
+        settings, folder = self._settings.learn, self.folder / JUDGING
+        window = split(dataset.sessions, test_fraction=settings.test_share)
+        save_arrays(folder, vectors=embed(window.train, seed=settings.seed))
+        drawn = drawn_sessions(window, max_sessions=settings.max_test_sessions, seed=settings.seed)
+        ids = _ids(dataset).take(pa.array(len(window.train) + drawn))
+        since = int(window.test.first_times[drawn].min())
+        properties = self._settings.behave.session_properties
+        save_traits(folder, read_traits(con, tenant, ids, properties, since=since))
+
+    def _leaks(
+        self, dataset: Dataset, facts: pa.Table, candidates: tuple[Candidate, ...]
+    ) -> tuple[Check, ...]:
+        """The audit of the training set, and of what came of it."""
+        settings = self._settings.learn
+        window = split(dataset.sessions, test_fraction=settings.test_share)
+        told = facts.filter(pc.field("in_catalogue"))["item_id"].to_pylist()
+        in_catalogue = np.zeros(len(dataset.vocabulary), dtype=np.bool_)
+        in_catalogue[dataset.vocabulary.codes(told)] = True
+        return find_leaks(
+            window,
+            test_instances(window, max_sessions=settings.max_test_sessions, seed=settings.seed),
+            train_ids=_ids(dataset)[: len(window.train)],
+            test_ids=_ids(dataset)[len(window.train) :],
+            in_catalogue=in_catalogue,
+            answers={
+                each.name: self._evaluation(each.name) for each in candidates if not each.error
+            },
+        )
 
     def _plan(self, champion: Release | None) -> Plan:
         settings = self._settings.learn
@@ -151,6 +198,9 @@ class Training:
             seed=settings.seed,
             rules=self._settings.behave,
             champion_fault=faults.get(CHAMPION, ""),
+            vectors=load_array(self.folder / JUDGING, "vectors"),
+            traits=load_traits(self.folder / JUDGING),
+            leaks=trained.leaks,
         )
 
     def _evaluation(self, name: str) -> Evaluation:
@@ -162,3 +212,9 @@ class Training:
     def candidate(self, name: str) -> Candidate:
         """One candidate's line of the leaderboard."""
         return read_candidate(self.folder / name)
+
+
+def _ids(dataset: Dataset) -> pa.Array:
+    """The ids of the sessions, which a dataset has where it was read from the lake."""
+    assert dataset.session_ids is not None
+    return dataset.session_ids
