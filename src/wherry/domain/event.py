@@ -15,7 +15,7 @@ INTERACTION_TYPES = ("view", "click", "add", "purchase")
 """The event types that count as a visitor's interest in an item."""
 
 
-class EventItem(msgspec.Struct, frozen=True):
+class EventItem(msgspec.Struct, frozen=True, gc=False):
     """One item of an event: ``price`` is per piece, in the shop's currency."""
 
     id: ItemId
@@ -23,7 +23,7 @@ class EventItem(msgspec.Struct, frozen=True):
     quantity: float | None = None
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One thing that a visitor did. Times are UTC.
 
     ``event_id`` is unique in a tenant and makes delivery idempotent: the same id seen again

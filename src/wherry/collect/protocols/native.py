@@ -45,7 +45,7 @@ LINE_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 _TENANT = re.compile(TENANT_PATTERN)
 
 
-class NativeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NativeEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """An event as it is sent. One item stands in ``item_id``, ``price`` and ``quantity``,
     several in ``items``."""
 
