@@ -38,6 +38,7 @@ _FAMILIES = (
 )
 _NAMES = frozenset(("other", *(family for family, _ in _FAMILIES)))
 _LONGEST_AGENT = 512
+_REMEMBERED = 4_096
 
 
 _ADDRESS_KEYS = ("ip", "ip_override", "ip_address", "ipAddress")
@@ -80,12 +81,16 @@ def browser_family(user_agent: str) -> str:
     >>> browser_family("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
     'Firefox'
     """
-    start = user_agent[:_LONGEST_AGENT]
-    if not start.strip():
+    return _family(user_agent[:_LONGEST_AGENT])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _family(agent: str) -> str:
+    if not agent.strip():
         return ""
-    if start in _NAMES:
-        return start
-    return next((family for family, sign in _FAMILIES if sign.search(start)), "other")
+    if agent in _NAMES:
+        return agent
+    return next((family for family, sign in _FAMILIES if sign.search(agent)), "other")
 
 
 def scrub_body(body: bytes, policy: AddressPolicy = "truncated") -> bytes:
@@ -124,16 +129,21 @@ def scrub_link(query: str, policy: AddressPolicy = "truncated") -> str:
 
 
 def _address_in_json(policy: AddressPolicy, found: re.Match[bytes]) -> bytes:
-    value = found[2].decode("utf-8", "replace")
+    value = found[2][:_LONGEST_AGENT].decode("utf-8", "replace")
     if _parse(value) is None:
         return found[0]
     return found[1] + network_of(value, policy).encode() + b'"'
 
 
 def _agent_in_json(policy: AddressPolicy, found: re.Match[bytes]) -> bytes:
-    return found[1] + browser_family(found[2].decode("utf-8", "replace")).encode() + b'"'
+    return (
+        found[1]
+        + browser_family(found[2][:_LONGEST_AGENT].decode("utf-8", "replace")).encode()
+        + b'"'
+    )
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def _parse(address: str) -> IPv4Address | IPv6Address | None:
     """Read an address as servers and proxies write it: in brackets, with a port or a zone."""
     if address.startswith("["):
