@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,7 +16,10 @@ import duckdb
 import pytest
 
 from conftest import NOW
+from wherry.collect.delivery import Delivery
+from wherry.collect.inbox import Inbox
 from wherry.collect.person import Traces
+from wherry.collect.protocols import PROTOCOLS
 from wherry.domain import TenantId
 from wherry.errors import UsageError
 from wherry.lake import content_hashes, newest_snapshot, read_published
@@ -351,6 +355,41 @@ def test_a_release_is_asked_by_its_own_snapshot(shop: Path) -> None:
 
     person = Person(TenantId("default"), pending.visitors)
     assert forgetting._describe(person, pending).releases == ("recommender@1",)
+
+
+def test_what_waits_in_the_inbox_is_forgotten_too(
+    peopled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = open_shop(peopled)
+    rebuilds(project, monkeypatch)
+    rows = [
+        {"event_type": "view", "visitor_id": who, "occurred_at": "2026-01-31T12:00:00Z"}
+        for who in (PERSON, "late bob")
+    ]
+    delivery = Delivery(
+        tenant=TenantId("default"),
+        protocol="native",
+        received_at=NOW,
+        body=json.dumps(rows).encode(),
+    )
+
+    async def put() -> Inbox:
+        inbox = Inbox.open(project.home.inbox, "serve")
+        await inbox.put(delivery, PROTOCOLS["native"](delivery))
+        return inbox
+
+    async def forget() -> Traces:
+        inbox = await put()  # and its server goes on
+        done = await asyncio.to_thread(project.forget, [PERSON])
+        assert remains(peopled) == []
+        await inbox.close()
+        return done.traces
+
+    assert asyncio.run(forget()) == Traces(events=45, rejected=2, deliveries=4)
+    assert remains(peopled) == []
+    with project.lake.reader() as con:
+        late = con.execute("SELECT count(*) FROM lake.raw.events WHERE visitor_id = 'late bob'")
+        assert late.fetchall() == [(1,)]
 
 
 def test_with_a_retention_old_snapshots_hold_the_person_as_long(
