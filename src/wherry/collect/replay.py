@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from wherry.collect.catalogue import apart_from
 from wherry.collect.delivery import Delivery
-from wherry.collect.drain import SOURCE
 from wherry.collect.known import mark_known_events
 from wherry.collect.plan import Plan, check, places, read_envelope
 from wherry.collect.protocols import PROTOCOLS, BodyError
@@ -87,7 +86,7 @@ def replay_collected(
     """
     create_raw_tables(con)
     rows = _rejected(con, reason)
-    passing: list[tuple[int, int | None, Event]] = []
+    passing: list[tuple[int, int, Event]] = []
     for delivery_id, own in rows.items():
         told = _told(con, delivery_id, plan)
         for row in own:
@@ -106,23 +105,21 @@ def replay_collected(
             con.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def _rejected(con: duckdb.DuckDBPyConnection, reason: str) -> dict[int | None, list[_Row]]:
+def _rejected(con: duckdb.DuckDBPyConnection, reason: str) -> dict[int, list[_Row]]:
     """The rejected rows by the request that brought them."""
     rows = con.execute(
         "SELECT delivery_id, rowid, line - 1, original FROM lake.raw.rejected "
-        f"WHERE starts_with(source, '{SOURCE}/') AND contains(reason, {literal(reason)}) "
+        f"WHERE delivery_id IS NOT NULL AND contains(reason, {literal(reason)}) "
         "ORDER BY delivery_id, line"
     ).fetchall()
-    found: dict[int | None, list[_Row]] = defaultdict(list)
+    found: dict[int, list[_Row]] = defaultdict(list)
     for delivery_id, *row in rows:
         found[delivery_id].append(_Row(*row))
     return found
 
 
-def _told(con: duckdb.DuckDBPyConnection, delivery_id: int | None, plan: Plan) -> dict[int, Event]:
+def _told(con: duckdb.DuckDBPyConnection, delivery_id: int, plan: Plan) -> dict[int, Event]:
     """The events of a request that pass today, by their place in it; none if it is not kept."""
-    if delivery_id is None:
-        return {}
     row = con.execute(
         "SELECT tenant, protocol, received_at, body, context FROM lake.raw.deliveries "
         f"WHERE delivery_id = {delivery_id}"
@@ -152,7 +149,7 @@ def _told_by_itself(row: _Row, plan: Plan) -> Event | None:
 
 def _take(
     con: duckdb.DuckDBPyConnection,
-    passing: list[tuple[int, int | None, Event]],
+    passing: list[tuple[int, int, Event]],
     n_read: int,
     now: datetime,
     excluded: Collection[int],
@@ -196,7 +193,7 @@ def _take(
     return Replayed(read=n_read, taken=taken, known=known, rejected=rejected, load_id=load_id)
 
 
-def _table(passing: list[tuple[int, int | None, Event]]) -> pa.Table:
+def _table(passing: list[tuple[int, int, Event]]) -> pa.Table:
     """The events as the columns of ``raw.events``."""
     rows = []
     for _, delivery_id, event in passing:
