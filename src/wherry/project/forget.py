@@ -21,7 +21,7 @@ import duckdb
 import msgspec
 
 from wherry.collect.drain import drain
-from wherry.collect.inbox import find_set_aside, store_paths
+from wherry.collect.inbox import find_set_aside, read_set_aside, store_paths
 from wherry.collect.person import Person, Traces, find_events, other_names, remove
 from wherry.config import Settings
 from wherry.domain import Outcome, Release, RunRecord, TenantId, Verdict
@@ -190,7 +190,7 @@ class Forgetting:
 
     def _set_aside(self, person: Person) -> Iterator[str]:
         for path in find_set_aside(self.home.inbox):
-            if person.is_in(path.read_bytes()):
+            if any(person.is_in(part) for part in read_set_aside(path)):
                 yield str(path)
 
     def _describe(self, person: Person, pending: Pending) -> Pending:

@@ -1,6 +1,13 @@
 """The inbox: where events are on disk before they are acknowledged, and until they are loaded."""
 
-from wherry.collect.inbox.damage import ask_to_mend, find_set_aside, keep_damaged, mend, open_whole
+from wherry.collect.inbox.damage import (
+    ask_to_mend,
+    find_set_aside,
+    keep_damaged,
+    mend,
+    open_whole,
+    read_set_aside,
+)
 from wherry.collect.inbox.inbox import Fsync, Inbox, Receipt
 from wherry.collect.inbox.owner import Ownership
 from wherry.collect.inbox.page import Damaged, Entry, decode_page, events_of
@@ -24,6 +31,7 @@ __all__ = [
     "keep_damaged",
     "mend",
     "open_whole",
+    "read_set_aside",
     "read_waiting",
     "store_paths",
 ]

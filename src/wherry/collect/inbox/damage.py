@@ -12,6 +12,7 @@ import hashlib
 import logging
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -135,6 +136,14 @@ def keep_damaged(path: Path, content: bytes) -> None:
 def find_set_aside(folder: Path) -> list[Path]:
     """What was damaged and set aside, whole files and parts of pages."""
     return sorted([*folder.glob(f"*.{_WAITING}"), *folder.glob(f"*.{_DONE}")])
+
+
+def read_set_aside(path: Path) -> Iterator[bytes]:
+    """What can be read of something that was set aside: its bytes, and its requests unpacked."""
+    yield path.read_bytes()
+    if not path.name.endswith(f".page.{_DONE}"):
+        for entries in recover_entries(path):
+            yield from entries
 
 
 def _move(source: Path, target: Path) -> None:
