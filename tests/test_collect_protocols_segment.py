@@ -74,6 +74,8 @@ def test_the_other_calls_keep_their_names() -> None:
     identify = event("segment", traits, path="/v1/identify")
     assert (identify.event_type, identify.visitor_id) == ("identify", "anna")
     assert identify.properties == {"plan": "gold", "anonymous_id": "d1"}
+    rudder = {**call, "context": {"traits": {"plan": "gold"}}}
+    assert event("segment", rudder, path="/v1/identify").properties == {"plan": "gold"}
     group = event("segment", {**call, "groupId": "g", "traits": {"a": 1}}, path="/v1/g")
     assert group.properties == {"a": 1, "groupId": "g"}
     alias = event("segment", {"previousId": "old", "userId": "new"}, path="/v1/alias")

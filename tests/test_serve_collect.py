@@ -310,6 +310,10 @@ def test_a_key_may_stand_in_the_body_where_clients_put_it(
     assert (delivery.tenant, len(parsed.events)) == ("north", 1)
     assert key not in str(delivery)
     assert key[:11] in str(delivery.body)
+    basic = base64.b64encode(f"{key}:".encode()).decode()
+    both = door.post(path, text.replace("KEY", key).encode(), Authorization=f"Basic {basic}")
+    assert both.status_code == 200
+    assert key not in str(door.last[0])
     odd = text.replace("KEY", key).replace('"u"', "NaN")
     assert door.post(path, odd.encode()).status_code == 200
 

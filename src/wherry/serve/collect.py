@@ -156,7 +156,6 @@ class CollectRoutes:
             if tenant is None:
                 key = key_in_body(endpoint.protocol, body, query)
                 tenant = self._tenant(key)
-                body = without_key(body, key)
                 keyed_by = (
                     "aid" if endpoint.protocol == "snowplow" and not self._keys.is_open else ""
                 )
@@ -164,7 +163,8 @@ class CollectRoutes:
                 tenant=tenant,
                 protocol=endpoint.protocol,
                 received_at=self._clock(),
-                body=scrub_body(body, self._address),
+                # Segment's client writes the key into the body as well as the head.
+                body=scrub_body(without_key(body, key), self._address),
                 context=self._context(scope, headers, key, keyed_by),
             )
             parsed = await self._parse(delivery)

@@ -113,6 +113,9 @@ def _told(message: dict[str, Any], kind: str) -> dict[str, Any]:
     """What becomes the properties: traits of an identify or group, else the properties."""
     name = "traits" if kind in ("identify", "group") else "properties"
     value = message.get(name)
+    context = message.get("context")
+    if value is None and kind == "identify" and isinstance(context, dict):
+        value = context.get("traits")  # where RudderStack's clients put them
     if value is not None and not isinstance(value, dict):
         raise Misfit(f"{name} is not a JSON object")
     told = dict(value or {})
