@@ -21,6 +21,7 @@ SMALL: tuple[tuple[str, ...], ...] = (
     ("serve.py",),
     ("collect.py",),
     ("simulate.py",),
+    ("gate.py", "--runs", "40"),
     ("mixed.py",),
 )
 FULL = (

@@ -78,10 +78,10 @@ def test_prices_part_what_has_one_into_the_quarters_of_the_catalogue() -> None:
     found = slices(subject(instances=instances, winner=evaluation(asked=instances)))
     parts = {name: mask.nonzero()[0].tolist() for name, mask in found.items() if "price" in name}
     assert parts == {
-        "price: lowest quarter": [0],
-        "price: second quarter": [1],
-        "price: third quarter": [2],
-        "price: highest quarter": [3, 4, 5],
+        "price: lowest": [0],
+        "price: low": [1],
+        "price: high": [2],
+        "price: highest": [3, 4, 5],
     }
 
 

@@ -47,3 +47,26 @@ def test_a_figure_that_is_missing_or_no_number_has_no_change():
     (row,) = slice_tables(verdict(odd))[0].rows
     assert (row.reference, row.challenger, row.change, row.heat) == (None, None, None, 0)
     assert row.sessions is None
+
+
+def moved(challenger, allowed, detectable=0.08):
+    sample = {"champion": 0.3, "challenger": challenger, "sessions": 9, "allowed": allowed}
+    return Check(name="x", passed=True, sample=({**sample, "detectable": detectable},))
+
+
+def test_a_change_is_sure_where_it_is_more_than_is_let_pass():
+    tables = slice_tables(verdict(moved(0.27, 0.02), moved(0.27, 0.04), moved(0.33, 0.02)))
+    assert [row.is_sure for row in tables[0].rows] == [True, False, True]
+    assert tables[0].rows[0].detectable == 0.08
+
+
+def test_rows_stand_under_their_dimension():
+    (table,) = slice_tables(
+        verdict(
+            records.comparison("all", 0.3, 0.3, 9),
+            records.comparison("weekday: Mon", 0.3, 0.3, 9),
+            records.comparison("weekday: Tue", 0.3, 0.3, 9),
+        )
+    )
+    found = {name: [row.slice for row in rows] for name, rows in table.dimensions.items()}
+    assert found == {"": ["all"], "weekday": ["Mon", "Tue"]}

@@ -85,7 +85,7 @@ def bounded(
     message = "" if is_told else "Nothing is known that would tell it."
     if is_told and not passed:
         message = f"It is {figure:.4g}, and the bound is {' and '.join(sides)}."
-    known = champion is not None and math.isfinite(champion)
+    before = champion if champion is not None and math.isfinite(champion) else None
     return Check(
         name=name,
         passed=passed,
@@ -94,5 +94,5 @@ def bounded(
         slice=part,
         severity=Severity.BLOCK if is_bound else Severity.WARN,
         message=message,
-        sample=({"champion": champion},) if known else (),
+        sample=({"winner": figure if is_told else None, "champion": before},),
     )

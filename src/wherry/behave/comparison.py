@@ -126,7 +126,7 @@ def _held(subject: Subject, part: str, row: _Row) -> Check:
         name="no worse than the champion" if is_whole else "no worse in any slice",
         passed=passed,
         figure=row.difference,
-        bound=f"≥ {-row.allowed:.4f}, {why}",
+        bound=f"≥ {-row.allowed:.4f}",
         slice=part,
         severity=Severity.WARN if small else Severity.BLOCK,
         message=""
@@ -141,6 +141,7 @@ def _held(subject: Subject, part: str, row: _Row) -> Check:
                 "champion": row.champion,
                 "challenger": row.champion + row.difference,
                 "sessions": row.sessions,
+                "allowed": row.allowed,
                 "detectable": row.detectable if math.isfinite(row.detectable) else None,
             },
         ),

@@ -25,7 +25,7 @@ _HOUR_MS = 3_600_000
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _THURSDAY = 3  # the first day of 1970
 _HOURS = ("00–06", "06–12", "12–18", "18–24")
-_PRICES = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
+_PRICES = ("lowest", "low", "high", "highest")
 
 
 def slices(subject: Subject) -> dict[str, Mask]:

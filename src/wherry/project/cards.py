@@ -9,13 +9,16 @@ import numpy as np
 
 from wherry.behave import Subject
 from wherry.config import Settings
-from wherry.domain import RunRecord, TenantRun
+from wherry.domain import Release, RunId, RunRecord, TenantRun
+from wherry.errors import ProjectError
 from wherry.project.home import Home
+from wherry.project.progress import Progress
+from wherry.project.records import read_record
 from wherry.project.training import Training
 from wherry.registry import Registry
-from wherry.report import Example, write_card
+from wherry.report import Example, Previous, write_card
 
-_EXAMPLES, _SHOWN = 5, 5
+_EXAMPLES, _SHOWN = 10, 5
 
 
 def write_run_card(
@@ -27,22 +30,52 @@ def write_run_card(
         example
         for tenant in record.tenants
         if tenant.winner
-        for example in _examples(
-            Training(home.training(record.run_id, tenant.tenant), home, settings), tenant
-        )
+        for example in _examples(_training(record, tenant, home, settings), tenant)
     )
     return write_card(
         path,
         record,
         champion=tuple(champion for champion in champions if champion is not None),
         examples=tuple(examples),
+        previous=tuple(_previous(record, home, registry)),
     )
+
+
+def _training(record: RunRecord, run: TenantRun, home: Home, settings: Settings) -> Training:
+    """A run's own training, or the last one, which it tested again."""
+    trained_by = RunId(Progress(home.progress).value(run.tenant, "trained_by") or "")
+    own = home.training(record.run_id, run.tenant)
+    folder = own if own.exists() or not trained_by else home.training(trained_by, run.tenant)
+    return Training(folder, home, settings)
+
+
+def _previous(record: RunRecord, home: Home, registry: Registry) -> Iterator[Previous]:
+    """Each tenant's release before this run's, or its newest where this run released nothing."""
+    for run in record.tenants:
+        version = run.release.version if run.release is not None else None
+        older = [
+            release
+            for release, _ in registry.releases(run.tenant)
+            if release.run_id != record.run_id and (version is None or release.version < version)
+        ]
+        if run.winner and older:
+            release = max(older, key=lambda each: each.version)
+            yield Previous(release=release, facts=_facts(home, release))
+
+
+def _facts(home: Home, release: Release) -> dict[str, int | float | str]:
+    """The facts of the data that a release was made from, by the record of its run."""
+    try:
+        record = read_record(home.runs / release.run_id)
+    except ProjectError:  # the run's folder is gone: the release is told without them
+        return {}
+    return next((run.facts for run in record.tenants if run.tenant == release.tenant), {})
 
 
 def _examples(training: Training, run: TenantRun) -> Iterator[Example]:
     """Sessions of the test window, what the winner's recipe showed them, and what came next."""
     trained = training.read()
-    if trained is None:
+    if trained is None or (trained.snapshot, trained.winner) != (run.snapshot, run.winner):
         return
     subject = training.subject(run.tenant, trained)
     ids = subject.answerer.vocabulary.ids
@@ -61,8 +94,10 @@ def _examples(training: Training, run: TenantRun) -> Iterator[Example]:
 
 
 def _telling(subject: Subject) -> list[int]:
-    """A few instances with three to six items before, evenly over the test window."""
-    lengths = subject.instances.lengths
-    fit = np.flatnonzero((lengths >= 3) & (lengths <= 6) & (subject.instances.targets >= 0))
+    """A few instances evenly over the test window, with three to six items before if there are."""
+    lengths, known = subject.instances.lengths, subject.instances.targets >= 0
+    fit = np.flatnonzero((lengths >= 3) & (lengths <= 6) & known)
+    if len(fit) < _EXAMPLES:
+        fit = np.flatnonzero(known)
     chosen = np.linspace(0, len(fit) - 1, min(_EXAMPLES, len(fit)), dtype=int)
     return [int(instance) for instance in fit[chosen]]

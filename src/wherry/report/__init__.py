@@ -1,6 +1,7 @@
 """The report of a run: a card as one HTML page, and the terminal's tables."""
 
 from wherry.report.card import Example, render_card, write_card
+from wherry.report.changes import Previous
 from wherry.report.text import (
     leaderboard_table,
     releases_table,
@@ -11,6 +12,7 @@ from wherry.report.text import (
 
 __all__ = [
     "Example",
+    "Previous",
     "leaderboard_table",
     "releases_table",
     "render_card",

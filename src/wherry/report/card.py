@@ -23,6 +23,8 @@ from wherry.domain import (
     Verdict,
 )
 from wherry.report import leaderboard, numbers
+from wherry.report.changes import Change, Previous, changes
+from wherry.report.character import Trait, is_character, traits
 from wherry.report.conclusion import OUTCOME_SYMBOLS, Conclusion, conclude, conclude_tenant
 from wherry.report.dag import draw_stages
 from wherry.report.plot import Bar, Dot, plot_intervals, plot_seconds
@@ -71,6 +73,9 @@ class TenantPage(msgspec.Struct, frozen=True, kw_only=True):
     plots: tuple[tuple[str, Markup], ...]
     behave: tuple[Check, ...]
     slices: tuple[SliceTable, ...]
+    traits: tuple[Trait, ...]
+    previous: Release | None
+    changes: tuple[Change, ...]
     examples: tuple[Example, ...]
 
 
@@ -80,17 +85,27 @@ def render_card(
     champion: Release | tuple[Release, ...] | None = None,
     item_names: Mapping[str, str] = {},
     examples: tuple[Example, ...] = (),
+    previous: tuple[Previous, ...] = (),
 ) -> str:
     """Render the card of a run as one HTML page: no script, no resource from elsewhere.
 
     ``champion`` is the release that answers after the run, one for each tenant where there
     are several. ``item_names`` gives examples their names; an item without one is shown by
-    its id. Everything that comes from the record is escaped. The page depends on the
-    arguments alone, so the same run gives the same page.
+    its id. ``previous`` are the releases before, which this run is set against. Everything
+    that comes from the record is escaped. The page depends on the arguments alone, so the
+    same run gives the same page.
     """
     champions = {r.tenant: r for r in _releases(champion)}
+    before = {each.release.tenant: each for each in previous}
     pages = tuple(
-        _tenant_page(record, tenant, f"tenant-{n}", champions.get(tenant.tenant), examples)
+        _tenant_page(
+            record,
+            tenant,
+            f"tenant-{n}",
+            champions.get(tenant.tenant),
+            examples,
+            before.get(tenant.tenant),
+        )
         for n, tenant in enumerate(record.tenants, start=1)
     )
     return _environment().get_template("card.html.j2").render(
@@ -112,9 +127,12 @@ def write_card(
     champion: Release | tuple[Release, ...] | None = None,
     item_names: Mapping[str, str] = {},
     examples: tuple[Example, ...] = (),
+    previous: tuple[Previous, ...] = (),
 ) -> Path:
     """Write what :func:`render_card` renders into a file, whole or not at all; return the path."""
-    page = render_card(record, champion=champion, item_names=item_names, examples=examples)
+    page = render_card(
+        record, champion=champion, item_names=item_names, examples=examples, previous=previous
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
     unfinished.write_text(page, "utf-8")
@@ -128,8 +146,10 @@ def _tenant_page(
     anchor: str,
     champion: Release | None,
     examples: tuple[Example, ...],
+    previous: Previous | None,
 ) -> TenantPage:
     fitted = leaderboard.ranked(run.candidates, run.winner)
+    winner = next((c for c in fitted if c.name == run.winner), None)
     baseline = _baseline(record)
     return TenantPage(
         run=run,
@@ -138,13 +158,16 @@ def _tenant_page(
         champion=champion,
         audit=_failing_first(run.audit),
         candidates=fitted,
-        winner=next((c for c in fitted if c.name == run.winner), None),
+        winner=winner,
         families=leaderboard.families(fitted),
         best=leaderboard.best_values(fitted),
         baseline=baseline if any(c.name == baseline and c.metrics for c in fitted) else "",
         plots=tuple(_interval_plots(fitted, run.winner, baseline)),
         behave=tuple(c for c in _failing_first(run.behave) if _stands_alone(c)),
         slices=slice_tables(run.behave) if run.behave is not None else (),
+        traits=traits(run.behave) if run.behave is not None else (),
+        previous=previous.release if previous is not None else None,
+        changes=changes(previous, record, run, winner) if previous is not None else (),
         examples=tuple(e for e in examples if e.tenant == run.tenant),
     )
 
@@ -184,8 +207,9 @@ def _failing_first(verdict: Verdict | None) -> tuple[Check, ...]:
 
 
 def _stands_alone(check: Check) -> bool:
-    """Whether a check of behaviour is listed: one that holds on a slice is in the slice table."""
-    return not (check.passed and check.slice != "all" and is_comparison(check))
+    """Whether a check of behaviour is listed: one that passes may stand in a table of its own."""
+    in_slices = check.slice != "all" and is_comparison(check)
+    return not (check.passed and (in_slices or is_character(check)))
 
 
 def _baseline(record: RunRecord) -> str:

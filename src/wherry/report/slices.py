@@ -19,7 +19,9 @@ HEAT_STEPS = (0.005, 0.03, 0.1)
 class SliceRow(msgspec.Struct, frozen=True):
     """One slice: ``slice`` within its ``dimension`` (``weekday: Mon``), with both figures.
 
-    ``heat`` runs from -3 (much worse) to 3 (much better).
+    ``heat`` runs from -3 (much worse) to 3 (much better). ``is_sure`` says that the change is
+    larger than what is let pass as margin or chance; ``detectable`` is the relative loss that
+    would be caught nine times in ten.
     """
 
     dimension: str
@@ -29,6 +31,8 @@ class SliceRow(msgspec.Struct, frozen=True):
     change: float | None
     heat: int
     sessions: int | None
+    is_sure: bool
+    detectable: float | None
     check: Check
 
 
@@ -38,6 +42,12 @@ class SliceTable(msgspec.Struct, frozen=True):
     name: str
     reference: str
     rows: tuple[SliceRow, ...]
+
+    @property
+    def dimensions(self) -> dict[str, tuple[SliceRow, ...]]:
+        """The rows by their dimension, in order; a row of the whole has the dimension ""."""
+        names = dict.fromkeys(row.dimension for row in self.rows)
+        return {name: tuple(r for r in self.rows if r.dimension == name) for name in names}
 
 
 def is_comparison(check: Check) -> bool:
@@ -73,6 +83,8 @@ def _row(check: Check) -> SliceRow:
     after = _number(sample["challenger"])
     moved = change(before, after)
     sessions = _number(sample.get("sessions"))
+    allowed = _number(sample.get("allowed"))
+    moves = before is not None and after is not None and allowed is not None
     return SliceRow(
         dimension=dimension.strip() if separator else "",
         slice=part.strip() if separator else check.slice,
@@ -81,6 +93,8 @@ def _row(check: Check) -> SliceRow:
         change=moved,
         heat=_heat(moved),
         sessions=None if sessions is None else round(sessions),
+        is_sure=not moves or abs((after or 0.0) - (before or 0.0)) > (allowed or 0.0),
+        detectable=_number(sample.get("detectable")),
         check=check,
     )
 
