@@ -97,3 +97,16 @@ def test_a_loss_within_the_margin_is_forgiven() -> None:
 
 def test_there_are_as_many_items_as_the_tests_take_for_granted() -> None:
     assert len(subject().answerer.vocabulary) == N
+
+
+def allowed_on_the_whole(min_slice_sessions: int) -> float:
+    def uneven(session: NDArray[np.int32]) -> NDArray[np.float64]:
+        return flat(session) if session[-1] % 7 == 0 else next_item(session)
+
+    rules = Behave(min_slice_sessions=min_slice_sessions)
+    whole, *_ = holds_against_champion(subject(winner=evaluation(uneven), rules=rules))
+    return float(str(whole.sample[0]["allowed"]))
+
+
+def test_slices_that_are_only_shown_do_not_widen_the_bound_of_the_whole() -> None:
+    assert allowed_on_the_whole(1_000) < 0.8 * allowed_on_the_whole(1)
