@@ -318,6 +318,25 @@ def test_a_key_may_stand_in_the_body_where_clients_put_it(
     assert door.post(path, odd.encode()).status_code == 200
 
 
+def test_without_keys_a_name_of_an_application_is_only_that(door: Door) -> None:
+    for aid in ("the-name-of-a-long-shop", "\u07f7" * 12):
+        body = {"data": [{"e": "pv", "uid": "u", "aid": aid}, {"e": "pv", "uid": "u", "aid": "b"}]}
+        assert door.post("/com.snowplowanalytics.snowplow/tp2", body).status_code == 200
+        assert door.client.get("/i", params={"e": "pv", "uid": "u", "aid": aid}).content == GIF
+        assert len(door.box.kept[-2][1].events) == 2
+    assert b"the-name-of-a-long-shop" in door.box.kept[0][0].body
+    assert "the-name-of-a-long-shop" in door.box.kept[1][0].context["query"]
+
+
+def test_a_key_that_is_no_text_of_ours_is_a_401(door: Door) -> None:
+    door.key()
+    for key in ("\u07f7" * 12, "\x00", "\ud7ff"):
+        assert door.client.get("/i", params={"e": "pv", "uid": "u", "aid": key}).status_code == 401
+        assert door.client.get("/v1/pixel", params={"key": key}).status_code == 401
+        body = {"event": "x", "userId": "u", "writeKey": key}
+        assert door.post("/v1/track", body).status_code == 401
+
+
 def test_a_tracker_s_key_may_stand_in_a_get(door: Door) -> None:
     key = door.key()
     assert door.client.get(f"/i?e=pv&uid=u&aid={key}").content == GIF

@@ -156,9 +156,9 @@ class CollectRoutes:
             if tenant is None:
                 key = key_in_body(endpoint.protocol, body, query)
                 tenant = self._tenant(key)
-                keyed_by = (
-                    "aid" if endpoint.protocol == "snowplow" and not self._keys.is_open else ""
-                )
+                keyed_by = "aid" if endpoint.protocol == "snowplow" else ""
+            if self._keys.is_open:
+                key, keyed_by = None, ""  # whatever stands there, it is no key
             delivery = Delivery(
                 tenant=tenant,
                 protocol=endpoint.protocol,

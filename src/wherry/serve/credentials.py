@@ -69,9 +69,9 @@ def key_in_body(protocol: str, body: bytes, query: bytes) -> str | None:
 
 def without_key(text: bytes, key: str | None) -> bytes:
     """A body or a query with the key cut to its beginning, by which ``wherry keys`` lists it."""
-    if not key or len(key) <= _SHOWN_LETTERS:
+    if not key or len(key) <= _SHOWN_LETTERS or not key.isascii():  # no key that was ever made
         return text
-    return text.replace(key.encode("latin-1"), key[:_SHOWN_LETTERS].encode("latin-1"))
+    return text.replace(key.encode(), key[:_SHOWN_LETTERS].encode())
 
 
 def without_key_fields(query: bytes) -> bytes:
