@@ -1,4 +1,5 @@
 import math
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -35,21 +36,50 @@ def latest_first(session):
     return found
 
 
+def row_of(session):
+    """The row of a session in the table of repeats: distinct items, the last two alike."""
+    return min(len(set(session)), 8), len(session) > 1 and session[-1] == session[-2]
+
+
 def chances(lists):
-    """For each number of distinct items: the chance that the r-th latest comes again."""
-    hits = {d: [0] * 8 for d in range(9)}
-    asked = dict.fromkeys(range(9), 1)
+    """For each row, rank and number of times: the chance that this item comes again."""
+    hits, asked = defaultdict(int), defaultdict(int)
     for session in lists:
         for stop in range(1, len(session)):
-            known = list(latest_first(session[:stop]))[:8]
-            asked[len(known)] += 1
-            if session[stop] in known:
-                hits[len(known)][known.index(session[stop])] += 1
-    return {d: [hit / asked[d] for hit in hits[d]] for d in hits}
+            prefix = session[:stop]
+            for rank, item in enumerate(list(latest_first(prefix))[:8]):
+                cell = row_of(prefix), rank, min(prefix.count(item), 3)
+                asked[cell] += 1
+                hits[cell] += session[stop] == item
+
+    def chance(session, rank, item):
+        row, times = row_of(session), min(session.count(item), 3)
+        cells = [(row, rank, each) for each in (1, 2, 3)]
+        mean = sum(hits[c] for c in cells) / (sum(asked[c] for c in cells) + 1)
+        return (hits[row, rank, times] + 20 * mean) / (asked[row, rank, times] + 20)
+
+    return chance
+
+
+def shares(lists, idf, params):
+    """What an item's pairs weigh, by the item near it, as shares of the whole."""
+    weights = defaultdict(lambda: defaultdict(float))
+    for day, session in enumerate(lists):
+        age = len(lists) - 1 - day
+        recency = 0.5 ** (age / params["half_life"]) if params["half_life"] else 1
+        for place, item in enumerate(session):
+            for other in range(max(0, place - 5), min(len(session), place + 6)):
+                if session[other] != item:
+                    gain = recency * idf[session[other]] ** params["item_idf"]
+                    weights[item][session[other]] += gain / abs(other - place) ** 1.5
+    return {
+        item: {other: weight / sum(near.values()) for other, weight in near.items() if weight}
+        for item, near in weights.items()
+    }
 
 
 def naive(lists, question, params):
-    """The three steps of the docstring in plain Python; every neighbour is taken."""
+    """The four steps of the docstring in plain Python; every neighbour is taken."""
     days = len(lists) - 1
     usable = {s: items for s, items in enumerate(lists) if len(items) > 1}
     holders = {i: [s for s, items in usable.items() if i in items] for i in range(N_ITEMS)}
@@ -63,6 +93,7 @@ def naive(lists, question, params):
         )
         if not shared:
             continue
+        similarity **= params["sharpness"]
         if params["half_life"]:
             similarity *= 0.5 ** ((days - s) / params["half_life"])
         match = max(place for place, item in enumerate(items) if item == shared[0])
@@ -71,17 +102,31 @@ def naive(lists, question, params):
             scores[item] += similarity / near * idf[item] ** params["item_idf"]
     total = sum(scores.values()) or 1.0
     scores = {item: score / total for item, score in scores.items()}
-    back = chances(lists)[min(len(asked), 8)]
-    odds = min(sum(back), 0.95) / (1 - min(sum(back), 0.95))
+    further = dict(scores)
+    for item, near in shares(lists, idf, params).items():
+        for other, share in near.items():
+            further[other] += params["further"] * scores[item] * share
+    total = sum(further.values()) or 1.0
+    further = {item: score / total for item, score in further.items()}
+    chance = chances(lists)
+    back = [chance(question, r, item) if r < 8 else 0.0 for r, item in enumerate(asked)]
+    own = sum(further[item] for item in asked)
+    again, others = sum(back), 1 - own
     for r, item in enumerate(asked):
-        chance = back[r] if r < 8 else 0.0
-        scores[item] = params["repeat"] * (scores[item] * odds + chance)
-    return np.array([score if score > 0 else -np.inf for score in scores.values()])
+        came = back[r]
+        if again > 0 and others > 0:
+            by_score = further[item] / own if own else back[r] / again
+            share = 0.3 * by_score + 0.7 * back[r] / again
+            came = min(again, 0.95) / (1 - min(again, 0.95)) * others * share
+        further[item] = params["repeat"] * came
+    return np.array([score if score > 0 else -np.inf for score in further.values()])
 
 
 PARAMS = st.fixed_dictionaries(
     {
         "decay": st.sampled_from([0.5, 1.0, 2.0]),
+        "sharpness": st.sampled_from([1.0, 1.5]),
+        "further": st.sampled_from([0.0, 2.0]),
         "spread": st.sampled_from([0.0, 0.5, 1.0]),
         "match_idf": st.sampled_from([1.0, 2.0]),
         "item_idf": st.sampled_from([0.0, 1.0]),
@@ -112,7 +157,7 @@ def test_the_defaults_are_the_first_of_the_grid():
 def test_only_the_most_similar_neighbours_are_heard():
     lists = [[0, 1], [0, 2], [0, 5, 3]]
     question = np.array([5, 0], dtype=np.int32)
-    one = SessionKNN(neighbours=1, repeat=0.0).fit(make(lists), seed=1)
+    one = SessionKNN(neighbours=1, further=0.0, repeat=0.0).fit(make(lists), seed=1)
     assert one.recommend(question, 5).items.tolist() == [3]
     every = SessionKNN(neighbours=3, repeat=0.0).fit(make(lists), seed=1)
     assert sorted(every.recommend(question, 5).items.tolist()) == [1, 2, 3]
@@ -120,13 +165,24 @@ def test_only_the_most_similar_neighbours_are_heard():
 
 def test_of_equal_neighbours_the_newest_are_heard():
     lists = [[0, 1], [0, 2], [0, 3]]
-    model = SessionKNN(neighbours=2, repeat=0.0, half_life=0.0).fit(make(lists), seed=1)
+    model = SessionKNN(neighbours=2, further=0.0, repeat=0.0, half_life=0.0).fit(
+        make(lists), seed=1
+    )
     assert model.recommend(np.array([0], dtype=np.int32), 5).items.tolist() == [2, 3]
+
+
+def test_a_second_step_reaches_items_that_no_session_shares():
+    lists = [[0, 1], [1, 2], [3, 4]]
+    asked = np.array([0], dtype=np.int32)
+    near = SessionKNN(further=0.0, repeat=0.0).fit(make(lists), seed=1)
+    assert near.recommend(asked, 5).items.tolist() == [1]
+    far = SessionKNN(repeat=0.0).fit(make(lists), seed=1)
+    assert far.recommend(asked, 5).items.tolist() == [1, 2]
 
 
 def test_only_the_latest_sessions_of_an_item_are_sampled():
     lists = [[0, 1], [0, 2], [0, 3]]
-    model = SessionKNN(sample=1, repeat=0.0).fit(make(lists), seed=1)
+    model = SessionKNN(sample=1, further=0.0, repeat=0.0).fit(make(lists), seed=1)
     assert model.recommend(np.array([0], dtype=np.int32), 5).items.tolist() == [3]
 
 

@@ -17,20 +17,25 @@ from wherry.domain import Params
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.model import ModelFile, as_session
-from wherry.learn.neighbours import Index, Scratch, answer, count_repeats, index_postings
+from wherry.learn.neighbours import Index, Scratch, Weights, answer, index_postings
+from wherry.learn.pairs import count_pairs
 from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.repeats import count_repeats
 from wherry.learn.sessions import Sessions
-from wherry.learn.split import DAY_MS
+
+_WINDOW, _NEARNESS, _KEEP = 5, 1.5, 100
 
 _DEFAULTS: Params = {
     "neighbours": 500,
     "sample": 1000,
     "decay": 1.0,
+    "sharpness": 1.3,
     "spread": 0.5,
     "match_idf": 2.0,
     "item_idf": 1.0,
     "half_life": 90.0,
-    "repeat": 2.0,
+    "further": 2.0,
+    "repeat": 1.0,
 }
 
 
@@ -42,14 +47,19 @@ class SessionKNN:
     """Scores the items of the past sessions most similar to the one that asks.
 
     1. A past session's similarity is the sum, over the items it shares with this one, of
-       ``idf(item) ** match_idf / (1 + events since) ** decay``, halved for every ``half_life``
-       days of age (0: never). Of each item, the ``sample`` latest sessions are looked at.
+       ``idf(item) ** match_idf / (1 + events since) ** decay``, to the power of ``sharpness``,
+       and halved for every ``half_life`` days of age (0: never). Of each item, the ``sample``
+       latest sessions are looked at.
     2. The ``neighbours`` most similar give their similarity to each of their items, divided
        by (its distance from the latest shared item) ** ``spread``, forwards and backwards,
        and times ``idf(item) ** item_idf``; all scores are then scaled to sum to 1.
-    3. Coming back: an item of this session keeps its score times the odds of a repeat, plus
-       the chance, counted in training, that a visitor returns to an item so far back; both
-       times ``repeat`` (0: an item of the session is never recommended).
+    3. A second step: the 50 best items give ``further`` times their score to the items that
+       stand near them in past sessions, by their share in :class:`wherry.learn.pairs.Near`.
+       It reaches items that no session shares with this one. Scores are scaled again.
+    4. Coming back: the items of this session together get the odds of a repeat, as counted in
+       training, parted by how far back each is and how often it was met, and by its score
+       (:func:`wherry.learn.repeats.own_scores`); times ``repeat`` (0: an item of the session
+       is never recommended).
 
     Only the last 50 events of a session are looked at. ``idf`` is ln(sessions / sessions with
     the item). Answers may be asked for from several threads at once.
@@ -60,10 +70,11 @@ class SessionKNN:
         _DEFAULTS,
         _but(half_life=30.0),
         _but(half_life=250.0),
-        _but(spread=0.25),
+        _but(sharpness=1.0),
         _but(spread=1.0),
         _but(decay=0.5),
         _but(decay=2.0),
+        _but(further=0.5),
         _but(match_idf=1.0),
         _but(item_idf=0.5),
         _but(decay=0.7, spread=1.0, half_life=250.0),
@@ -75,20 +86,22 @@ class SessionKNN:
         neighbours: int = 500,
         sample: int = 1000,
         decay: float = 1.0,
+        sharpness: float = 1.3,
         spread: float = 0.5,
         match_idf: float = 2.0,
         item_idf: float = 1.0,
         half_life: float = 90.0,
-        repeat: float = 2.0,
+        further: float = 2.0,
+        repeat: float = 1.0,
     ) -> None:
         if neighbours < 1 or sample < 1:
             raise ModelError(
                 f"knn was given neighbours={neighbours} and sample={sample}; both must be above 0."
             )
         self.neighbours, self.sample = neighbours, sample
-        self.decay, self.spread = decay, spread
+        self.decay, self.sharpness, self.spread = decay, sharpness, spread
         self.match_idf, self.item_idf = match_idf, item_idf
-        self.half_life, self.repeat = half_life, repeat
+        self.half_life, self.further, self.repeat = half_life, further, repeat
         self._index: Index | None = None
         self._local = threading.local()
 
@@ -106,6 +119,19 @@ class SessionKNN:
         offsets, items, n_items = sessions.offsets, sessions.items, sessions.n_items
         starts, sampled, events, frequency = index_postings(offsets, items, n_items, self.sample)
         idf = np.log1p(len(sessions)) - np.log(np.maximum(frequency, 1))
+        item_weights = (idf**self.item_idf).astype(np.float32)
+        session_weights = sessions.recency(self.half_life)
+        near = count_pairs(
+            offsets,
+            items,
+            event_weights=np.repeat(session_weights, sessions.lengths),
+            item_weights=item_weights,
+            window=_WINDOW,
+            spread=_NEARNESS,
+            backwards=1.0,
+            keep=_KEEP,
+            latest=self.sample,
+        )
         index = Index(
             offsets,
             items,
@@ -113,20 +139,14 @@ class SessionKNN:
             sampled,
             events,
             match_weights=idf**self.match_idf,
-            item_weights=idf**self.item_idf,
-            session_weights=self._recency(sessions),
+            item_weights=item_weights,
+            session_weights=session_weights,
             repeats=count_repeats(offsets, items),
+            near_offsets=near.offsets,
+            near_items=near.items,
+            near_weights=near.weights,
         )
         return self._know(index)
-
-    def _recency(self, sessions: Sessions) -> NDArray[np.float32]:
-        last = sessions.last_times
-        if self.half_life <= 0 or len(last) == 0:
-            return np.ones(len(last), dtype=np.float32)
-        age = (last[-1] - last) / DAY_MS
-        # Weights may not reach 0: the sessions of a year ago still count where no other does.
-        halvings = np.minimum(age / self.half_life, 60.0)
-        return np.asarray(np.exp2(-halvings), dtype=np.float32)
 
     def _know(self, index: Index) -> Self:
         arrays = zip(Index._fields, Index.dtypes(), strict=True)
@@ -146,15 +166,10 @@ class SessionKNN:
         scratch = getattr(self._local, "scratch", None)
         if scratch is None:  # each thread has its own, made on its first question
             scratch = self._local.scratch = Scratch.of(index)
-        return answer(
-            as_session(session),
-            index,
-            scratch,
-            self.neighbours,
-            self.decay,
-            self.spread,
-            self.repeat,
+        weights = Weights(
+            self.neighbours, self.decay, self.sharpness, self.spread, self.further, self.repeat
         )
+        return answer(as_session(session), index, scratch, weights)
 
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The scores, ``-inf`` for items that no neighbour holds; see :class:`Model`."""

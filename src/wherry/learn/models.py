@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from wherry.errors import ModelError, did_you_mean
+from wherry.learn.covisits import Covisits
 from wherry.learn.knn import SessionKNN
 from wherry.learn.model import Model, ModelFile
 from wherry.learn.popularity import Popularity
@@ -17,7 +18,9 @@ from wherry.learn.rules import Rules
 
 Models = Mapping[str, type[Model]]
 
-MODELS: Models = MappingProxyType({each.name: each for each in (Popularity, Rules, SessionKNN)})
+MODELS: Models = MappingProxyType(
+    {each.name: each for each in (Popularity, Rules, Covisits, SessionKNN)}
+)
 """The packaged models by name."""
 
 OWN_CODE = "code"

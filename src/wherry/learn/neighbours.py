@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from wherry.learn.kernel import kernel
-
-LONGEST = 50
-"""Events of a session, counted from its end, that a question looks at."""
+from wherry.learn.repeats import LONGEST, distinct_from_end, own_scores, repeat_chances
 
 REACH = 30
 """Events of a neighbour, on each side of the match, that get a score."""
 
-_RANKS = 8
-"""Distinct items, counted from a session's end, whose chance of a repeat is told apart."""
+_FANNED = 50
+"""Items, the best so far, whose own neighbours are looked at in the second step."""
 
 
 class Index(NamedTuple):
@@ -24,8 +22,8 @@ class Index(NamedTuple):
     ``posting_sessions[posting_offsets[i]:posting_offsets[i + 1]]``, newest first, the last
     time at the event ``posting_events[…]``.
 
-    ``repeats[d, r]`` is the chance that, after ``d`` distinct items, the next event is of the
-    ``r``-th latest of them.
+    ``repeats`` is the table of :func:`wherry.learn.repeats.count_repeats`, and the ``near_…``
+    are the lists of :class:`wherry.learn.pairs.Near`.
     """
 
     offsets: NDArray[np.int64]
@@ -37,12 +35,15 @@ class Index(NamedTuple):
     item_weights: NDArray[np.float32]
     session_weights: NDArray[np.float32]
     repeats: NDArray[np.float32]
+    near_offsets: NDArray[np.int64]
+    near_items: NDArray[np.int32]
+    near_weights: NDArray[np.float32]
 
     @staticmethod
     def dtypes() -> tuple[DTypeLike, ...]:
         """The type of each array, in order."""
         whole, half, real = np.int64, np.int32, np.float32
-        return (whole, half, whole, half, half, real, real, real, real)
+        return (whole, half, whole, half, half, real, real, real, real, whole, half, real)
 
 
 class Scratch(NamedTuple):
@@ -102,62 +103,30 @@ def index_postings(
     return starts, sessions, events, frequency
 
 
-@kernel
-def distinct_from_end(
-    items: NDArray[np.int32], start: int, stop: int, found: NDArray[np.int32]
-) -> int:
-    """Fill ``found`` with the places of the latest event of each distinct item, latest first."""
-    size = 0
-    place = stop - 1
-    while place >= start and size < len(found):
-        is_new = True
-        for other in range(size):
-            if items[found[other]] == items[place]:
-                is_new = False
-                break
-        if is_new:
-            found[size] = place
-            size += 1
-        place -= 1
-    return size
+class Weights(NamedTuple):
+    """How an answer weighs what it finds; see :class:`wherry.learn.knn.SessionKNN`."""
 
-
-@kernel
-def count_repeats(offsets: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The chances of a repeat, as in :class:`Index`; each row is smoothed by one more event."""
-    hits = np.zeros((_RANKS + 1, _RANKS), dtype=np.float64)
-    asked = np.ones(_RANKS + 1, dtype=np.float64)
-    places = np.empty(_RANKS, dtype=np.int32)
-    for session in range(len(offsets) - 1):
-        for event in range(offsets[session] + 1, offsets[session + 1]):
-            start = max(offsets[session], event - LONGEST)
-            size = distinct_from_end(items, start, event, places)
-            asked[size] += 1
-            for back in range(size):
-                if items[places[back]] == items[event]:
-                    hits[size, back] += 1
-                    break
-    return (hits / asked.reshape(-1, 1)).astype(np.float32)
+    neighbours: int
+    decay: float
+    sharpness: float
+    spread: float
+    further: float
+    repeat: float
 
 
 @kernel
 def answer(
-    session: NDArray[np.int32],
-    index: Index,
-    scratch: Scratch,
-    neighbours: int,
-    decay: float,
-    spread: float,
-    repeat: float,
+    session: NDArray[np.int32], index: Index, scratch: Scratch, weights: Weights
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Score what the neighbours of a session hold: the items, once each, and their scores."""
     places = np.empty(min(len(session), LONGEST), dtype=np.int32)
     start = max(0, len(session) - LONGEST)
     n_distinct = distinct_from_end(session, start, len(session), places)
     places = places[:n_distinct]
-    n_touched = _match(session, places, index, scratch, decay)
-    n_scored = _spread(n_touched, index, scratch, neighbours, spread)
-    n_scored = _come_back(session, places, n_scored, index, scratch, repeat)
+    n_touched = _match(session, places, index, scratch, weights.decay)
+    n_scored = _spread(n_touched, index, scratch, weights)
+    n_scored = _go_further(n_scored, index, scratch, weights.further)
+    n_scored = _come_back(session, start, places, n_scored, index, scratch, weights.repeat)
     items = np.empty(n_scored, dtype=np.int32)
     scores = np.empty(n_scored, dtype=np.float32)
     size = 0
@@ -193,15 +162,16 @@ def _match(
 
 
 @kernel
-def _spread(n_touched: int, index: Index, scratch: Scratch, neighbours: int, spread: float) -> int:
+def _spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> int:
     """Let the most similar sessions score their items; returns how many items are scored."""
     similar = np.empty(n_touched, dtype=np.float32)
     for place in range(n_touched):
         other = scratch.touched[place]
-        similar[place] = scratch.similarity[other] * index.session_weights[other]
+        similarity = scratch.similarity[other] ** weights.sharpness
+        similar[place] = similarity * index.session_weights[other]
         scratch.similarity[other] = 0
-    bound, at_bound = _bound(similar, neighbours)
-    by_distance = 1 / np.maximum(np.arange(REACH + 1), 1).astype(np.float32) ** spread
+    bound, at_bound = _bound(similar, weights.neighbours)
+    by_distance = 1 / np.maximum(np.arange(REACH + 1), 1).astype(np.float32) ** weights.spread
     scores, scored = scratch.scores, scratch.scored
     size = 0
     total = 0.0
@@ -238,8 +208,36 @@ def _bound(similar: NDArray[np.float32], neighbours: int) -> tuple[np.float32, i
 
 
 @kernel
+def _go_further(n_scored: int, index: Index, scratch: Scratch, further: float) -> int:
+    """Let the best items score the items near them; returns how many items are scored."""
+    scores, scored = scratch.scores, scratch.scored
+    found = np.empty(n_scored, dtype=np.float32)
+    for place in range(n_scored):
+        found[place] = further * scores[scored[place]]
+    bound, _ = _bound(found, _FANNED)
+    size = n_scored
+    total = 1.0
+    for place in range(n_scored):
+        if found[place] < bound or found[place] <= 0:
+            continue
+        item = scored[place]
+        for near in range(index.near_offsets[item], index.near_offsets[item + 1]):
+            other = index.near_items[near]
+            if scores[other] == 0:
+                scored[size] = other
+                size += 1
+            gain = found[place] * index.near_weights[near]
+            scores[other] += gain
+            total += gain
+    for item in scored[:size]:
+        scores[item] /= total
+    return size
+
+
+@kernel
 def _come_back(
     session: NDArray[np.int32],
+    start: int,
     places: NDArray[np.int32],
     n_scored: int,
     index: Index,
@@ -247,14 +245,13 @@ def _come_back(
     repeat: float,
 ) -> int:
     """Weigh the session's own items by the chance of a repeat; returns how many are scored."""
-    chances = index.repeats[min(len(places), len(index.repeats) - 1)]
-    again = min(chances.sum(), np.float32(0.95))
-    odds = again / (1 - again)
+    chances = repeat_chances(session, start, places, index.repeats)
+    found = scratch.scores[session[places]]
+    own = own_scores(found, chances, 1 - found.sum())
     for back in range(len(places)):
         item = session[places[back]]
         if scratch.scores[item] == 0:
             scratch.scored[n_scored] = item
             n_scored += 1
-        chance = chances[back] if back < len(chances) else np.float32(0)
-        scratch.scores[item] = repeat * (scratch.scores[item] * odds + chance)
+        scratch.scores[item] = repeat * own[back]
     return n_scored

@@ -15,6 +15,7 @@ from wherry.domain import Params
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
+from wherry.learn.pairs import events_by_item
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.sessions import Sessions
 
@@ -93,7 +94,7 @@ def _count(
     offsets: NDArray[np.int64], items: NDArray[np.int32], n_items: int, window: int, keep: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Walk over each item's events in turn, so that one row of weights is all that is held."""
-    starts, events, ends = _events_by_item(offsets, items, n_items)
+    starts, events, sessions = events_by_item(offsets, items, n_items)
     row = np.zeros(n_items, dtype=np.float32)
     touched = np.empty(n_items, dtype=np.int32)
     rule_offsets = np.zeros(n_items + 1, dtype=np.int64)
@@ -105,7 +106,8 @@ def _count(
         total = np.float32(0.0)
         for place in range(starts[item], starts[item + 1]):
             event = events[place]
-            for distance in range(1, min(window, ends[place] - event - 1) + 1):
+            end = offsets[sessions[place] + 1]
+            for distance in range(1, min(window, end - event - 1) + 1):
                 follower = items[event + distance]
                 if row[follower] == 0:
                     touched[n_touched] = follower
@@ -124,26 +126,6 @@ def _count(
 
 
 @kernel
-def _events_by_item(
-    offsets: NDArray[np.int64], items: NDArray[np.int32], n_items: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The events of each item (a counting sort), and where the session of each one ends."""
-    starts = np.zeros(n_items + 1, dtype=np.int64)
-    for item in items:
-        starts[item + 1] += 1
-    starts = np.cumsum(starts)
-    free = starts[:-1].copy()
-    events = np.empty(len(items), dtype=np.int64)
-    ends = np.empty(len(items), dtype=np.int64)
-    for session in range(len(offsets) - 1):
-        for event in range(offsets[session], offsets[session + 1]):
-            place = free[items[event]]
-            events[place], ends[place] = event, offsets[session + 1]
-            free[items[event]] += 1
-    return starts, events, ends
-
-
-@kernel
 def _apply(
     session: NDArray[np.int32],
     offsets: NDArray[np.int64],
@@ -151,7 +133,7 @@ def _apply(
     weights: NDArray[np.float32],
     memory: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Sum the rules of the session's items in one sorted pass over what they lead to."""
+    """Sum the rules of the session's items one item after the other."""
     size = 0
     steps = 0
     strength = 1.0
@@ -170,15 +152,15 @@ def _apply(
             reached[size], gained[size] = consequents[rule], strength * weights[rule]
             size += 1
         strength *= memory
-    order = np.argsort(reached, kind="mergesort")
-    return _sum_runs(reached, gained, order)
+    return _sum_runs(reached, gained)
 
 
 @kernel
 def _sum_runs(
-    reached: NDArray[np.int32], gained: NDArray[np.float32], order: NDArray[np.int64]
+    reached: NDArray[np.int32], gained: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Add up what was gained by the same item; the items come out in order."""
+    """Add up what was gained by the same item; the items come out once each, in order."""
+    order = np.argsort(reached, kind="mergesort")
     items = np.empty(len(order), dtype=np.int32)
     scores = np.empty(len(order), dtype=np.float32)
     size = 0

@@ -15,6 +15,8 @@ from wherry.domain import INTERACTION_TYPES, ItemId
 from wherry.errors import ModelError
 from wherry.learn.arrays import Array, frozen, load_array, save_arrays
 
+DAY_MS = 86_400_000
+
 _DTYPES = {"offsets": np.int64, "items": np.int32, "times": np.int64, "types": np.int8}
 
 
@@ -173,6 +175,17 @@ class Sessions:
     def last_times(self) -> NDArray[np.int64]:
         """Time of each session's last event, (S,), never falling."""
         return self.times[self.offsets[1:] - 1]
+
+    def recency(self, half_life: float) -> NDArray[np.float32]:
+        """A weight of each session, (S,): 1 for the newest, halved for each ``half_life`` days.
+
+        0 days weigh all alike. No weight is 0: sessions of long ago count where no other does.
+        """
+        last = self.last_times
+        if half_life <= 0 or len(last) == 0:
+            return np.ones(len(last), dtype=np.float32)
+        halvings = (last[-1] - last) / (DAY_MS * half_life)
+        return np.asarray(np.exp2(-np.minimum(halvings, 60.0)), dtype=np.float32)
 
     def item_counts(self) -> NDArray[np.int64]:
         """Events of each item, (n_items,)."""

@@ -6,9 +6,9 @@ import numpy as np
 from msgspec import Struct
 
 from wherry.errors import ModelError, UsageError
-from wherry.learn.sessions import Sessions
+from wherry.learn.sessions import DAY_MS, Sessions
 
-DAY_MS = 86_400_000
+__all__ = ["DAY_MS", "Split", "split", "split_at"]
 
 
 class Split(Struct, frozen=True, kw_only=True):
