@@ -155,25 +155,30 @@ class SessionKNN:
         return self
 
     @property
-    def _fitted(self) -> Index:
+    def weights(self) -> Weights:
+        """Its parameters as the kernels of an answer take them."""
+        return Weights(
+            self.neighbours, self.decay, self.sharpness, self.spread, self.further, self.repeat
+        )
+
+    @property
+    def index(self) -> Index:
+        """What it knows; ModelError if it isn't fitted."""
         if self._index is None:
             raise ModelError("This knn is not fitted; call fit or load first.")
         return self._index
 
     def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The items that the neighbours reach, once each, with their scores."""
-        index = self._fitted
+        index = self.index
         scratch = getattr(self._local, "scratch", None)
         if scratch is None:  # each thread has its own, made on its first question
             scratch = self._local.scratch = Scratch.of(index)
-        weights = Weights(
-            self.neighbours, self.decay, self.sharpness, self.spread, self.further, self.repeat
-        )
-        return answer(as_session(session), index, scratch, weights)
+        return answer(as_session(session), index, scratch, self.weights)
 
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The scores, ``-inf`` for items that no neighbour holds; see :class:`Model`."""
-        return spread_out(*self._scored(session), len(self._fitted.item_weights))
+        return spread_out(*self._scored(session), len(self.index.item_weights))
 
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items that the neighbours hold; see :class:`Model`."""
@@ -181,7 +186,7 @@ class SessionKNN:
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the index as ``.npy``."""
-        index = self._fitted
+        index = self.index
         ModelFile(self.name, self.params).save(folder)
         save_arrays(folder, **index._asdict())
 

@@ -10,16 +10,18 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 
 from wherry.errors import ModelError, did_you_mean
+from wherry.learn.blend import Blend
 from wherry.learn.covisits import Covisits
 from wherry.learn.knn import SessionKNN
 from wherry.learn.model import Model, ModelFile
 from wherry.learn.popularity import Popularity
 from wherry.learn.rules import Rules
+from wherry.learn.twostage import TwoStage
 
 Models = Mapping[str, type[Model]]
 
 MODELS: Models = MappingProxyType(
-    {each.name: each for each in (Popularity, Rules, Covisits, SessionKNN)}
+    {each.name: each for each in (Popularity, Rules, Covisits, SessionKNN, Blend, TwoStage)}
 )
 """The packaged models by name."""
 

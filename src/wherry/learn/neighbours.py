@@ -123,9 +123,9 @@ def answer(
     start = max(0, len(session) - LONGEST)
     n_distinct = distinct_from_end(session, start, len(session), places)
     places = places[:n_distinct]
-    n_touched = _match(session, places, index, scratch, weights.decay)
-    n_scored = _spread(n_touched, index, scratch, weights)
-    n_scored = _go_further(n_scored, index, scratch, weights.further)
+    n_touched = match(session, places, index, scratch, weights.decay)
+    n_scored = spread(n_touched, index, scratch, weights)
+    n_scored = score_further(n_scored, index, scratch, weights.further)
     n_scored = _come_back(session, start, places, n_scored, index, scratch, weights.repeat)
     items = np.empty(n_scored, dtype=np.int32)
     scores = np.empty(n_scored, dtype=np.float32)
@@ -139,7 +139,7 @@ def answer(
 
 
 @kernel
-def _match(
+def match(
     session: NDArray[np.int32],
     places: NDArray[np.int32],
     index: Index,
@@ -162,7 +162,7 @@ def _match(
 
 
 @kernel
-def _spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> int:
+def spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> int:
     """Let the most similar sessions score their items; returns how many items are scored."""
     similar = np.empty(n_touched, dtype=np.float32)
     for place in range(n_touched):
@@ -208,7 +208,7 @@ def _bound(similar: NDArray[np.float32], neighbours: int) -> tuple[np.float32, i
 
 
 @kernel
-def _go_further(n_scored: int, index: Index, scratch: Scratch, further: float) -> int:
+def score_further(n_scored: int, index: Index, scratch: Scratch, further: float) -> int:
     """Let the best items score the items near them; returns how many items are scored."""
     scores, scored = scratch.scores, scratch.scored
     found = np.empty(n_scored, dtype=np.float32)

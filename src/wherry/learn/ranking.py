@@ -21,10 +21,13 @@ class Ranking(NamedTuple):
 
 
 @kernel
-def _top(
+def take_top(
     codes: NDArray[np.int32], scores: NDArray[np.float32], k: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Keep the k best in a heap whose root is the worst kept; then empty it from the back."""
+    """What :func:`top_of` does, for kernels; k is at most the number of items.
+
+    Keep the k best in a heap whose root is the worst kept; then empty it from the back.
+    """
     heap = np.empty(k, dtype=np.int32)  # places in codes
     size = 0
     bound = np.float32(-np.inf)  # what a score has to reach; most of a full list does not
@@ -99,7 +102,7 @@ def top(scores: NDArray[np.float32], k: int) -> Ranking:
 
 def top_of(codes: NDArray[np.int32], scores: NDArray[np.float32], k: int) -> Ranking:
     """The k best of some items, given with their scores; the same order as :func:`top`."""
-    return Ranking(*_top(codes, scores, min(k, len(codes))))
+    return Ranking(*take_top(codes, scores, min(k, len(codes))))
 
 
 @kernel

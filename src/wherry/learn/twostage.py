@@ -1,0 +1,205 @@
+"""The two-stage model: candidates from the retrievers, put in order by boosted trees.
+
+The trees are LightGBM's, fitted with LambdaMART (Burges, "From RankNet to LambdaRank to
+LambdaMART", 2010). LightGBM is the extra ``wherry[rank]``: a fit needs it, an answer does not.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wherry.domain import Params
+from wherry.errors import ModelError
+from wherry.learn.features import FEATURES
+from wherry.learn.instances import Instances
+from wherry.learn.model import ModelFile
+from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.retrieval import Retrieval
+from wherry.learn.sessions import Sessions
+from wherry.learn.trees import Trees, add_up
+
+_DEFAULTS: Params = {
+    "candidates": 60,
+    "questions": 20_000,
+    "windows": 4,
+    "tail": 0.2,
+    "trees": 200,
+    "leaves": 31,
+    "rate": 0.06,
+}
+
+_FEWEST_QUESTIONS = 20
+"""With fewer there is nothing to learn an order from: the first stage answers alone."""
+
+
+class TwoStage:
+    """Takes the best candidates of the session kNN and co-visitation, and reorders them.
+
+    1. The first stage scores items by the kNN and by what stands near the session's items,
+       half and half, with repeats as terms of their own.
+    2. The ``candidates`` best are described by :data:`wherry.learn.features.FEATURES` and put in
+       order by ``trees`` of ``leaves`` leaves; the others follow in the first stage's order.
+
+    The trees are fitted on ``questions`` prefixes from the last ``tail`` of the sessions, in
+    ``windows`` equal parts: those of each part are put to retrievers that know only the
+    sessions before it. The retrievers that answer then know all sessions.
+    """
+
+    name: ClassVar[str] = "twostage"
+    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS,)
+
+    def __init__(
+        self,
+        *,
+        candidates: int = 60,
+        questions: int = 20_000,
+        windows: int = 4,
+        tail: float = 0.2,
+        trees: int = 200,
+        leaves: int = 31,
+        rate: float = 0.06,
+    ) -> None:
+        if candidates < 1 or windows < 1 or not 0 < tail < 1:
+            raise ModelError(
+                f"twostage was given candidates={candidates}, windows={windows} and tail={tail}; "
+                "the first two must be above 0, the tail between 0 and 1."
+            )
+        self.candidates, self.questions = candidates, questions
+        self.windows, self.tail = windows, tail
+        self.trees, self.leaves, self.rate = trees, leaves, rate
+        self._stage: Retrieval | None = None
+        self._text = ""
+        self._trees: Trees | None = None
+
+    @property
+    def params(self) -> Params:
+        """The parameters it was constructed with."""
+        return {name: getattr(self, name) for name in _DEFAULTS}
+
+    def fit(self, sessions: Sessions, *, seed: int) -> Self:
+        """Fit the trees on the tail of the sessions, then the retrievers on all of them.
+
+        Raises:
+            ModelError: LightGBM is not installed.
+        """
+        groups = self._questions(sessions, seed)
+        stage = Retrieval.fit(sessions)
+        if len(groups) < _FEWEST_QUESTIONS:
+            return self._know(stage, "")
+        return self._know(stage, self._grow(groups, seed))
+
+    def _questions(self, sessions: Sessions, seed: int) -> list[_Group]:
+        """The candidates of prefixes whose next item is among them, with their features."""
+        cuts = np.linspace(1 - self.tail, 1, self.windows + 1) * len(sessions)
+        groups: list[_Group] = []
+        for start, stop in zip(cuts.astype(int)[:-1], cuts.astype(int)[1:], strict=True):
+            places = np.arange(stop)
+            if start == 0 or start == stop:
+                continue
+            stage = Retrieval.fit(sessions.take(places[:start]))
+            asked = Instances.of(sessions.take(places[start:]))
+            order = np.random.default_rng(seed).permutation(len(asked))
+            for i in np.sort(order[: self.questions // self.windows]):
+                items, _, rows = stage.describe(asked.prefix(i), self.candidates)
+                hits = items[: len(rows)] == asked.targets[i]
+                if hits.any():
+                    groups.append(_Group(rows, hits))
+        return groups
+
+    def _grow(self, groups: list[_Group], seed: int) -> str:
+        lightgbm = _lightgbm()
+        rows = np.concatenate([group.rows for group in groups])
+        data = lightgbm.Dataset(
+            rows,
+            label=np.concatenate([group.hits for group in groups]),
+            group=[len(group.rows) for group in groups],
+            feature_name=list(FEATURES),
+            params={"verbose": -1, "max_bin": 255},
+        )
+        settings = {
+            "objective": "lambdarank",
+            "lambdarank_truncation_level": 20,
+            "num_leaves": self.leaves,
+            "learning_rate": self.rate,
+            "min_data_in_leaf": min(100, max(len(rows) // 100, 1)),
+            "feature_fraction": 0.7,
+            "seed": seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            "num_threads": 1,  # candidates are fitted side by side already
+            "verbose": -1,
+        }
+        return str(lightgbm.train(settings, data, self.trees).model_to_string())
+
+    def _know(self, stage: Retrieval, text: str) -> Self:
+        self._stage, self._text = stage, text
+        self._trees = Trees.parse(text) if text else None
+        return self
+
+    @property
+    def _fitted(self) -> Retrieval:
+        if self._stage is None:
+            raise ModelError("This twostage is not fitted; call fit or load first.")
+        return self._stage
+
+    def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """What the first stage retrieves, once each, the candidates with the trees' scores."""
+        items, scores, rows = self._fitted.describe(session, self.candidates)
+        if self._trees is None or len(rows) == 0:
+            return items, scores
+        reordered = add_up(self._trees, rows)
+        rest = scores[len(rows) :]
+        floor = reordered.min() - 1 - rest.max(initial=0)
+        return items, np.concatenate((reordered, rest + floor)).astype(np.float32)
+
+    def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
+        """The order as numbers, ``-inf`` for items not retrieved; see :class:`Model`."""
+        return spread_out(*self._scored(session), self._fitted.n_items)
+
+    def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
+        """The k best of the items retrieved; see :class:`Model`."""
+        return top_of(*self._scored(session), k)
+
+    def save(self, folder: Path) -> None:
+        """Write ``model.json``, ``trees.txt`` of LightGBM's, and the retrievers' folders."""
+        ModelFile(self.name, self.params).save(folder)
+        self._fitted.save(folder)
+        (folder / "trees.txt").write_text(self._text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a saved model back; its arrays stay on disk, shared between processes."""
+        model = cls(**ModelFile.load(folder).params)  # type: ignore[arg-type]
+        try:
+            text = (folder / "trees.txt").read_text(encoding="utf-8")
+        except OSError as error:
+            raise ModelError(f"{folder / 'trees.txt'}: {error}. Fit the model again.") from error
+        return model._know(Retrieval.load(folder), text)
+
+
+class _Group(NamedTuple):
+    """One question: features of its candidates, (n, F), and which one came next, (n,)."""
+
+    rows: NDArray[np.float32]
+    hits: NDArray[np.bool_]
+
+
+def is_lightgbm_here() -> bool:
+    """Whether LightGBM, and so ``wherry[rank]``, is installed."""
+    return importlib.util.find_spec("lightgbm") is not None
+
+
+def _lightgbm() -> Any:
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise ModelError(
+            "The model twostage is fitted by LightGBM, which is not installed. "
+            'Install it: pip install "wherry[rank]"'
+        ) from error
+    return lightgbm

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from wherry.errors import ModelError
+from wherry.learn import twostage
+from wherry.learn.blend import Blend
+from wherry.learn.instances import Instances
+from wherry.learn.metrics import evaluate
+from wherry.learn.sessions import Sessions
+from wherry.learn.split import split
+from wherry.learn.trees import Trees
+from wherry.learn.twostage import TwoStage
+from wherry.testing import check_model, example_sessions
+
+SMALL = {"questions": 400, "trees": 20, "candidates": 15}
+
+needs_lightgbm = pytest.mark.skipif(
+    not twostage.is_lightgbm_here(), reason="wherry[rank] is not installed"
+)
+
+
+@needs_lightgbm
+def test_it_keeps_the_contract():
+    check_model(TwoStage, **SMALL)
+    check_model(TwoStage, **{**SMALL, "candidates": 3, "windows": 1, "tail": 0.5})
+
+
+@needs_lightgbm
+def test_the_trees_are_fitted_and_saved_as_lightgbm_s_own_text(tmp_path):
+    TwoStage(**SMALL).fit(example_sessions(), seed=1).save(tmp_path)
+    assert len(Trees.load(tmp_path / "trees.txt").roots) == SMALL["trees"]
+
+
+@needs_lightgbm
+def test_an_order_that_the_first_stage_can_t_see_is_learned():
+    """After item a comes a + 1 if it was met once, and a + 2 if it was met twice."""
+    rng = np.random.default_rng(1)
+    n = 60
+    starts = rng.integers(0, n, 3000)
+    twice = rng.random(3000) < 0.5
+    lists = [
+        [s, s, (s + 2) % n] if again else [s, (s + 1) % n]
+        for s, again in zip(starts, twice, strict=True)
+    ]
+    owner = np.repeat(np.arange(3000), [len(each) for each in lists])
+    sessions = Sessions.from_events(
+        owner, np.concatenate(lists), np.arange(len(owner)) * 60_000, n_items=n
+    )
+    window = split(sessions, test_fraction=0.1)
+    asked = Instances.of(window.test, shortest=2)
+    counts = window.train.item_counts()
+    mrr = {
+        model: evaluate(model.fit(window.train, seed=1), asked, popularity=counts)
+        .values("mrr@20")
+        .mean()
+        for model in (TwoStage(questions=2000, trees=40), Blend())
+    }
+    two_stage, blend = mrr.values()
+    assert two_stage > blend + 0.02
+
+
+def test_without_lightgbm_a_fit_names_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "lightgbm", None)
+    with pytest.raises(ModelError, match=r"wherry\[rank\]"):
+        TwoStage(**SMALL).fit(example_sessions(), seed=1)
+
+
+def test_too_few_questions_leave_the_first_stage_to_answer():
+    few = example_sessions(6)
+    session = np.array([3], dtype=np.int32)
+    answer = TwoStage().fit(few, seed=1).recommend(session, 5)
+    assert np.array_equal(answer.items, Blend().fit(few, seed=1).recommend(session, 5).items)
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(ModelError, match="tail=1"):
+        TwoStage(tail=1.0)
