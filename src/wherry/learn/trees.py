@@ -109,15 +109,14 @@ def _numbers(text: str) -> NDArray[np.float64]:
 @kernel
 def add_up(trees: Trees, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """What the trees say of each row of features, (n,)."""
-    sums = np.empty(len(rows), dtype=np.float32)
-    for place in range(len(rows)):
-        total = 0.0
-        for node in trees.roots:
+    sums = np.zeros(len(rows), dtype=np.float64)
+    for root in trees.roots:  # one tree after the other: its nodes then stay in the cache
+        for place in range(len(rows)):
+            node = root
             while node >= 0:
                 if rows[place, trees.features[node]] <= trees.thresholds[node]:
                     node = trees.left[node]
                 else:
                     node = trees.right[node]
-            total += trees.leaves[~node]
-        sums[place] = total
-    return sums
+            sums[place] += trees.leaves[~node]
+    return sums.astype(np.float32)

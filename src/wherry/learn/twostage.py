@@ -150,8 +150,9 @@ class TwoStage:
     def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """What the first stage retrieves, once each, the candidates with the trees' scores."""
         items, scores, rows = self._fitted.describe(session, self.candidates)
-        if self._trees is None or len(rows) == 0:
-            return items, scores
+        if self._trees is None:
+            is_scored = scores > 0
+            return items[is_scored], scores[is_scored]
         reordered = add_up(self._trees, rows)
         rest = scores[len(rows) :]
         floor = reordered.min() - 1 - rest.max(initial=0)
