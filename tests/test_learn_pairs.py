@@ -47,7 +47,7 @@ def test_shares_agree_with_a_naive_count(lists):
 
 def test_the_heaviest_are_kept_and_of_equals_the_lower_number():
     near = counted([[0, 4], [0, 2], [0, 3]], keep=2)
-    assert near.items[near.offsets[0] : near.offsets[1]].tolist() == [2, 4]
+    assert near.items[near.offsets[0] : near.offsets[1]].tolist() == [3, 4]
     near = count_pairs(
         *flat([[0, 5], [0, 2], [0, 3]]),
         np.ones(6, dtype=np.float32), np.ones(N, dtype=np.float32), 3, 1.0, 1.0, 2, 99,
