@@ -142,7 +142,8 @@ def accept(data: Path) -> bool:
         print(f"    {other} over {one}: {gain.value * 100:+.2f} {bounds}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{time.perf_counter() - started:.0f} s in all, peak memory {peak:.0f} MB")
-    return all([reaches(evaluations[name], name) for name in MUST if name in names])
+    reached = [reaches(evaluations[name], name) for name in MUST if name in names]
+    return all(reached)
 
 
 def reaches(evaluation: Evaluation, name: str) -> bool:

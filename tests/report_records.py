@@ -55,17 +55,20 @@ def candidates() -> tuple[Candidate, ...]:
         Candidate(
             name="popularity", model="popularity", params={"half_life_days": 7.0}, seed=1,
             metrics=metrics(0.041, 0.012, 0.006, 0.004),
-            fit_seconds=0.021, answer_microseconds=4.1, size_bytes=148_200,
+            fit_seconds=0.021, answer_microseconds=4.1, p99_microseconds=9.0, size_bytes=148_200,
+            memory_bytes=210_000,
         ),
         Candidate(
             name="rules", model="rules", params={"steps": 10, "decay": "1/x"}, seed=1,
             metrics=metrics(0.4054, 0.1951, 0.412, 0.008),
-            fit_seconds=0.51, answer_microseconds=38.0, size_bytes=9_412_000,
+            fit_seconds=0.51, answer_microseconds=38.0, p99_microseconds=96.0, size_bytes=9_412_000,
+            memory_bytes=9_700_000,
         ),
         Candidate(
             name="knn", model="knn", params={"neighbours": 1000, "sample": 2_000, "idf": 2.0},
             seed=1, metrics=metrics(0.5931, 0.3230, 0.577, 0.009), trials=trials,
-            fit_seconds=0.124, answer_microseconds=104.0, size_bytes=18_730_400,
+            fit_seconds=0.124, answer_microseconds=104.0, p99_microseconds=310.0,
+            size_bytes=18_730_400, memory_bytes=21_000_000,
         ),
     )  # fmt: skip
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from wherry.domain import Candidate, Estimate
 from wherry.errors import ModelError
+from wherry.learn.cost import Slo
 from wherry.learn.dataset import Dataset
 from wherry.learn.fitting import EVALUATION, MODEL, fit_candidate, grid_within
 from wherry.learn.learn import best
@@ -66,6 +68,32 @@ def test_a_candidate_is_judged_and_kept_with_its_model_and_its_answers(
         Evaluation.load(folder / EVALUATION).estimate("mrr@5", seed=1)
         == (candidate.metrics["mrr@5"])
     )
+
+
+def test_what_it_costs_to_serve_is_measured_and_a_breach_excludes_it(
+    plan: Plan, tmp_path: Path
+) -> None:
+    candidate = fit_candidate(plan, "rules", tmp_path / "free")
+    assert 0 < candidate.answer_microseconds <= candidate.p99_microseconds
+    assert candidate.memory_bytes >= candidate.size_bytes
+    assert candidate.excluded == ""
+    tight = msgspec.structs.replace(plan, slo=Slo(memory_mb=1e-6))
+    candidate = fit_candidate(tight, "rules", tmp_path / "tight")
+    assert "[learn.slo] allows" in candidate.excluded
+    assert candidate.metrics["hr@20"].value == 1.0
+
+
+def test_the_best_that_keeps_the_bounds_wins() -> None:
+    names = ("good", "better")
+    good, better = (
+        Candidate(name=name, model="m", params={}, seed=1, metrics={"mrr@20": Estimate(v, v, v)})
+        for name, v in zip(names, (0.2, 0.3), strict=True)
+    )
+    slow = msgspec.structs.replace(better, excluded="p99 of one answer is 90 ms")
+    assert best([good, better], "mrr@20") == better
+    assert best([good, slow], "mrr@20") == good
+    with pytest.raises(ModelError, match=r"\[learn.slo\].*better: p99"):
+        best([slow], "mrr@20")
 
 
 def test_the_same_seed_gives_the_same_candidate(plan: Plan, tmp_path: Path) -> None:

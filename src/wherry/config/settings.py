@@ -142,6 +142,17 @@ class Audit(Table, frozen=True):
     max_gap_hours: float = 24.0
 
 
+class Slo(Table, frozen=True):
+    """``[learn.slo]``: what a candidate must keep to be able to win, however good it is.
+
+    ``p99_ms``: the p99 of one answer of 20 items, in processor time. ``memory_mb``: the model's
+    files and what loading it and answering allocates. 0: no bound.
+    """
+
+    p99_ms: Annotated[float, Meta(ge=0.0)] = 20.0
+    memory_mb: Annotated[float, Meta(ge=0.0)] = 0.0
+
+
 class Learn(Table, frozen=True):
     """``[learn]``: which candidates are fitted, and on which windows they are judged.
 
@@ -168,6 +179,7 @@ class Learn(Table, frozen=True):
     seed: Whole = 1
     workers: Whole = 0
     params: dict[str, Params] = {}
+    slo: Slo = Slo()
 
 
 class Behave(Table, frozen=True):

@@ -25,9 +25,9 @@ class Blend:
     """
 
     name: ClassVar[str] = "blend"
-    grid: ClassVar[tuple[Params, ...]] = tuple({"near": share} for share in (0.5, 0.25, 0.75))
+    grid: ClassVar[tuple[Params, ...]] = tuple({"near": share} for share in (0.25, 0.1, 0.5))
 
-    def __init__(self, *, near: float = 0.5) -> None:
+    def __init__(self, *, near: float = 0.25) -> None:
         if not 0 <= near <= 1:
             raise ModelError(f"blend was given near={near}; it must lie between 0 and 1.")
         self.near = near

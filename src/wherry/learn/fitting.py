@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from wherry.domain import Candidate, Params
 from wherry.errors import ModelError
 from wherry.learn.choice import Choice, choose
+from wherry.learn.cost import measure
 from wherry.learn.dataset import load_dataset
-from wherry.learn.instances import Instances
 from wherry.learn.metrics import evaluate
 from wherry.learn.model import Model
 from wherry.learn.models import find_model, load_own_models
@@ -20,8 +18,6 @@ from wherry.learn.split import Split, split
 
 MODEL, EVALUATION = "model", "evaluation"
 """The folders of a candidate: its arrays, and its answers to the test window."""
-
-_TIMED_ANSWERS = 200
 
 
 def fit_candidate(plan: Plan, name: str, folder: Path) -> Candidate:
@@ -57,6 +53,7 @@ def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
     evaluation = evaluate(model, instances, popularity=window.train.item_counts())
     model.save(folder / MODEL)
     evaluation.save(folder / EVALUATION)
+    cost = measure(model_class, folder / MODEL, instances)
     return Candidate(
         name=entry.name,
         model=entry.model,
@@ -65,9 +62,12 @@ def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
         metrics=evaluation.summary(seed=plan.seed),
         trials=choice.trials,
         fit_seconds=fit_seconds,
-        answer_microseconds=_answer_time(model, instances),
-        size_bytes=sum(file.stat().st_size for file in (folder / MODEL).rglob("*")),
+        answer_microseconds=cost.p50_microseconds,
+        p99_microseconds=cost.p99_microseconds,
+        size_bytes=cost.size_bytes,
+        memory_bytes=cost.memory_bytes,
         folder=str(folder),
+        excluded=plan.slo.breach(cost),
     )
 
 
@@ -96,14 +96,3 @@ def grid_within(model_class: type[Model], settings: Params) -> list[Params]:
         if fixed not in grid:
             grid.append(fixed)
     return grid
-
-
-def _answer_time(model: Model, instances: Instances) -> float:
-    """The median time of one answer of 20 items, in microseconds."""
-    seconds = []
-    for i in np.linspace(0, len(instances) - 1, min(_TIMED_ANSWERS, len(instances)), dtype=int):
-        prefix, now = instances.prefix(int(i)), int(instances.times[i])
-        started = time.perf_counter()
-        model.recommend(prefix, 20, now=now)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds) * 1e6) if seconds else 0.0

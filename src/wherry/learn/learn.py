@@ -64,10 +64,10 @@ def learn(
 
 
 def best(candidates: Iterable[Candidate], metric: str) -> Candidate:
-    """The candidate with the highest figure, the first of equals.
+    """The candidate with the highest figure, the first of equals, of those not excluded.
 
     Raises:
-        ModelError: If every candidate failed.
+        ModelError: If every candidate failed, or the bounds of ``[learn.slo]`` exclude it.
     """
     candidates = tuple(candidates)
     able = [candidate for candidate in candidates if not candidate.error]
@@ -77,7 +77,14 @@ def best(candidates: Iterable[Candidate], metric: str) -> Candidate:
             named.setdefault(each.error, []).append(each.name)
         faults = "; ".join(f"{', '.join(names)}: {fault}" for fault, names in named.items())
         raise ModelError(f"No candidate could be fitted. {faults}")
-    return max(able, key=lambda candidate: candidate.metrics[metric].value)
+    kept = [candidate for candidate in able if not candidate.excluded]
+    if not kept:
+        breaches = "; ".join(f"{each.name}: {each.excluded}" for each in able)
+        raise ModelError(
+            f"No candidate keeps the bounds of [learn.slo]. {breaches}. Widen them, or add a "
+            "candidate that is cheaper."
+        )
+    return max(kept, key=lambda candidate: candidate.metrics[metric].value)
 
 
 def refit(dataset: Dataset, model: str, params: Params, *, seed: int, own: Models) -> Model:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from wherry.domain import Candidate, Params
 from wherry.errors import ModelError
 from wherry.learn.choice import draw, sample
+from wherry.learn.cost import Slo
 from wherry.learn.instances import Instances
 from wherry.learn.split import Split
 
@@ -42,6 +43,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_validation_sessions: int
     metric: str
     seed: int
+    slo: Slo = Slo()
 
     def save(self, folder: Path) -> None:
         """Write ``plan.json`` into a folder, which is made where it is missing."""

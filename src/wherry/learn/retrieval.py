@@ -36,7 +36,7 @@ class Retrieval:
         return len(self._facts.seen)
 
     def describe(
-        self, session: NDArray[np.int32], candidates: int, *, near: float = 0.5
+        self, session: NDArray[np.int32], candidates: int, *, near: float = 0.25
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Items, their scores and features of the best; see :func:`.features.describe`."""
         mine = getattr(self._local, "room", None)

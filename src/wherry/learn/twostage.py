@@ -40,8 +40,7 @@ _FEWEST_QUESTIONS = 20
 class TwoStage:
     """Takes the best candidates of the session kNN and co-visitation, and reorders them.
 
-    1. The first stage scores items by the kNN and by what stands near the session's items,
-       half and half, with repeats as terms of their own.
+    1. The first stage is :class:`wherry.learn.blend.Blend` as it is by default.
     2. The ``candidates`` best are described by :data:`wherry.learn.features.FEATURES` and put in
        order by ``trees`` of ``leaves`` leaves; the others follow in the first stage's order.
 

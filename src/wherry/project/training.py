@@ -18,6 +18,7 @@ from wherry.lake import Lake
 from wherry.learn.answer import Answerer
 from wherry.learn.arrays import load_array, save_arrays
 from wherry.learn.catalogue import Catalogue
+from wherry.learn.cost import Slo
 from wherry.learn.dataset import Dataset, load_dataset, read_dataset
 from wherry.learn.embedding import embed
 from wherry.learn.fitting import EVALUATION
@@ -161,6 +162,7 @@ class Training:
             max_validation_sessions=settings.max_validation_sessions,
             metric=settings.metric,
             seed=settings.seed,
+            slo=Slo(p99_ms=settings.slo.p99_ms, memory_mb=settings.slo.memory_mb),
         )
 
     def _answerer(self, dataset: Dataset, catalogue: Catalogue, winner: Candidate) -> Answerer:

@@ -271,7 +271,9 @@ def _metrics(candidate: Candidate, at: int) -> list[Metric]:
     figures = {
         "fit_seconds": candidate.fit_seconds,
         "answer_microseconds": candidate.answer_microseconds,
+        "p99_microseconds": candidate.p99_microseconds,
         "size_bytes": float(candidate.size_bytes),
+        "memory_bytes": float(candidate.memory_bytes),
     }
     for name, estimate in candidate.metrics.items():
         plain = name.replace("@", "_at_")

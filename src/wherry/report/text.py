@@ -45,7 +45,7 @@ def stage_table(record: RunRecord) -> Group:
 def leaderboard_table(candidates: Iterable[Candidate], winner: str = "") -> Group:
     """The candidates, the winner (★) first: metrics at 20 with half their 95% interval.
 
-    A candidate that could not be fitted (✗) has its error below the table.
+    A candidate that could not be fitted, or is excluded from winning (✗), has the reason below.
     """
     ranked = leaderboard.ranked(candidates, winner)
     shown = [m for m in SHOWN_METRICS if any(m in c.metrics for c in ranked)]
@@ -55,17 +55,21 @@ def leaderboard_table(candidates: Iterable[Candidate], winner: str = "") -> Grou
     for metric in shown:
         table.add_column(metric.replace("coverage", "cover"), justify="right", no_wrap=True)
     table.add_column("fit", justify="right", no_wrap=True)
-    table.add_column("answer", justify="right", no_wrap=True)
+    table.add_column("p99", justify="right", no_wrap=True)
     for candidate in ranked:
         won = candidate.name == winner
         table.add_row(
-            _mark("✗" if candidate.error else "★" if won else ""),
+            _mark("✗" if candidate.error or candidate.excluded else "★" if won else ""),
             _plain(candidate.name, "bold" if won else ""),
             *(_measured(candidate, name) for name in shown),
             numbers.seconds(candidate.fit_seconds),
-            numbers.microseconds(candidate.answer_microseconds),
+            numbers.microseconds(candidate.p99_microseconds),
         )
-    errors = (_plain(f"✗ {c.name}: {c.error}", "red") for c in ranked if c.error)
+    errors = (
+        _plain(f"✗ {c.name}: {c.error or c.excluded}", "red")
+        for c in ranked
+        if c.error or c.excluded
+    )
     return Group(table, *errors)
 
 
