@@ -165,7 +165,8 @@ class Learn(Table, frozen=True):
     ``max_test_sessions`` and ``max_validation_sessions`` bound the sessions that are judged
     (a seeded sample of whole sessions, of 20,000 and 3,000 questions at the most; the ranking is
     always over all items). ``history_days``
-    bounds how far back training looks (0: all). ``workers``: candidates fitted at once
+    bounds how far back training looks (0: all). ``slo`` excludes what is too dear to serve.
+    ``workers``: candidates fitted at once
     (0: one a core).
     """
 
