@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -10,9 +11,16 @@ from pathlib import Path
 import pytest
 
 from wherry.collect.delivery import Delivery, Parsed, Refusal
-from wherry.collect.inbox import Entry, Inbox, Receipt, read_waiting
-from wherry.collect.inbox.page import decode_page, events_of
-from wherry.collect.inbox.store import Store
+from wherry.collect.inbox import (
+    Entry,
+    Inbox,
+    Receipt,
+    find_set_aside,
+    open_whole,
+    read_waiting,
+)
+from wherry.collect.inbox.page import decode_page, encode_entry, events_of, write_page
+from wherry.collect.inbox.store import Store, connect
 from wherry.domain import DEFAULT_TENANT, Event, EventId, EventItem, ItemId, VisitorId
 from wherry.errors import InboxUnavailable
 
@@ -163,3 +171,47 @@ def test_the_file_shrinks_when_its_pages_are_gone(tmp_path: Path) -> None:
         store.delete_to(last)
         store.shrink()
     assert path.stat().st_size < 5_000_000
+
+
+def test_what_a_killed_load_leaves_behind_the_end_of_the_log_costs_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    contents = [write_page([encode_entry(delivery(b"%d" % n), Parsed([event(f"e{n}")]))])
+                for n in range(40)]  # fmt: skip
+    with closing(Store(path, may_create=True)) as store, closing(connect(path)) as reader:
+        for content in contents[:20]:
+            store.append(content, 1, NOW.isoformat())
+        log = Path(f"{path}-wal")
+        before = log.read_bytes()
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM pages").fetchone()  # so that closing keeps the log
+        store.delete_to(20)  # these frames are a load's, which is killed before they count
+        leftover = log.read_bytes()[len(before) :]
+        shutil.copytree(tmp_path, tmp_path / "killed")
+    path = tmp_path / "killed" / "inbox.sqlite"
+    Path(f"{path}-shm").unlink()
+    # The server goes on where the log ended, over the first of them.
+    Path(f"{path}-wal").write_bytes(before + bytes(64) + leftover[64:])
+    with closing(open_whole(path)) as store:
+        assert store.append(contents[20], 1, NOW.isoformat()) > 1_000
+    assert names_in(path) == [f"e{n}" for n in range(21)]
+    assert find_set_aside(path.parent) == []
+
+
+def test_pages_behind_a_spoiled_frame_of_the_log_are_saved(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with closing(Store(path, may_create=True)) as store:
+        for n in range(40):
+            entry = encode_entry(delivery(b"%d" % n), Parsed([event(f"e{n}")]))
+            store.append(write_page([entry]), 1, NOW.isoformat())
+        shutil.copytree(tmp_path, tmp_path / "killed")
+    path = tmp_path / "killed" / "inbox.sqlite"
+    Path(f"{path}-shm").unlink()
+    with Path(f"{path}-wal").open("r+b") as log:
+        log.seek(32 + (24 + 8_192) * 20 + 100)
+        log.write(b"\xff" * 64)
+    with closing(open_whole(path)) as store:
+        store.append(write_page([encode_entry(delivery(), Parsed([event("later")]))]), 1, "")
+    found = names_in(path)
+    assert set(found) >= {f"e{n}" for n in range(40)} - {f"e{n}" for n in range(15, 25)}
+    assert "later" in found
+    assert len(find_set_aside(path.parent)) == 1

@@ -195,7 +195,7 @@ class _Source:
         self.store.close()
         if self.store.path.exists():
             now = Store(self.store.path)
-            if now.id == self.name and now.last == self.taken_to:
+            if now.id == self.name and next(now.pages(self.taken_to), None) is None:
                 now.remove()
             else:
                 now.close()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -23,7 +22,6 @@ from wherry.lake import write_whole
 
 logger = logging.getLogger("wherry.collect")
 
-_LOOKS, _LOOK_SECONDS = 5, 0.02
 _WAITING, _DONE, _REQUEST = "damaged", "aside", ".mend"
 
 
@@ -34,10 +32,7 @@ def mend(path: Path, *, loaded_to: int = 0) -> None:
     file and has closed it. What a kill interrupts, :func:`finish_mending` goes on with, which
     whoever opens the file calls first.
     """
-    number = 1
-    while any(path.with_suffix(f".{number}.{end}").exists() for end in (_WAITING, _DONE)):
-        number += 1
-    _move(path, path.with_suffix(f".{number}.{_WAITING}"))
+    _move(path, path.with_suffix(f".{_free_number(path)}.{_WAITING}"))
     finish_mending(path, loaded_to=loaded_to)
 
 
@@ -50,12 +45,7 @@ def finish_mending(path: Path, *, loaded_to: int = 0) -> None:
         with closing(Store(path, may_create=True)) as store:
             saved = 0
             for entries in recover_entries(broken, after=loaded_to):
-                decoded = [decode_entry(entry) for entry in entries]
-                store.append(
-                    write_page(entries),
-                    sum(len(ids_of(entry)) for entry in decoded),
-                    decoded[0].delivery.received_at.isoformat(),
-                )
+                _append(store, entries)
                 saved += 1
         _move(broken, broken.with_suffix(f".{_DONE}"))
         logger.error(
@@ -69,48 +59,62 @@ def finish_mending(path: Path, *, loaded_to: int = 0) -> None:
 def open_whole(path: Path, *, synchronous: str = "FULL") -> Store:
     """Open a file, mended first where it is damaged; the caller owns it.
 
-    SQLite ends the log at the first frame that is spoiled and drops the rest when it closes the
-    file, without a word. So the log is kept by a second name until it is seen to be whole.
+    SQLite ends the log at the first frame that does not follow from the one before, and drops
+    the rest when it closes the file, without a word. Mostly the rest is what a killed load left
+    half done. But if a frame was spoiled, acknowledged pages are behind it: these are saved.
     """
     finish_mending(path)
-    log, kept = Path(f"{path}-wal"), path.with_suffix(".log")
-    kept.unlink(missing_ok=True)
-    frames = 0
-    if log.exists():
-        with suppress(OSError):  # a disk that has no second names
-            kept.hardlink_to(log)
-        frames = count_frames(log)
+    log = Path(f"{path}-wal")
+    frames = count_frames(log) if log.exists() else 0
     try:
         store = Store(path, synchronous=synchronous, may_create=True)
-        if _has_frames(store, log, frames):
-            kept.unlink(missing_ok=True)
-            return store
-        store.close()
     except sqlite3.Error as error:
         if not is_damage(error):
             raise
-    if kept.exists():
-        kept.replace(log)
-    mend(path)
-    return Store(path, synchronous=synchronous, may_create=True)
-
-
-def _has_frames(store: Store, log: Path, frames: int) -> bool:
-    """Whether SQLite has so many frames of the log, or all that it holds by now: a load that
-    has the file open as well may have begun the log anew."""
+        mend(path)
+        return Store(path, synchronous=synchronous, may_create=True)
     try:
-        if store.frames() >= frames:
-            return True
-        for _ in range(_LOOKS):
-            frames = count_frames(log) if log.exists() else 0
-            if store.frames() >= frames:
-                return True
-            time.sleep(_LOOK_SECONDS)
+        if frames and store.frames() < frames:
+            _save_the_rest(store, log)
     except sqlite3.Error as error:
-        if is_full(error):  # then the log stays where it is
-            return True
-        raise
-    return False
+        if not is_full(error):  # then the log stays as it is
+            store.close()
+            raise
+    return store
+
+
+def _save_the_rest(store: Store, log: Path) -> None:
+    """Add the pages that the log holds behind its end, and set a copy of the log aside.
+
+    A single one may be what a server was writing when it was killed, which is no damage.
+    """
+    rest = list(recover_entries(store.path, after=store.last))
+    if len(rest) > 1:
+        number = _free_number(store.path)
+        write_whole(store.path.with_suffix(f".{number}.log.{_DONE}"), log.read_bytes())
+        logger.error(
+            "The log of the inbox %s was damaged: a copy is set aside beside it, and %d pages "
+            "were saved from it.",
+            store.path,
+            len(rest),
+        )
+    # Numbers that are lost with the end of the log may have been loaded: none comes again.
+    store.leap()
+    for entries in rest:
+        _append(store, entries)
+
+
+def _append(store: Store, entries: list[bytes]) -> None:
+    decoded = [decode_entry(entry) for entry in entries]
+    n_events = sum(len(ids_of(entry)) for entry in decoded)
+    store.append(write_page(entries), n_events, decoded[0].delivery.received_at.isoformat())
+
+
+def _free_number(path: Path) -> int:
+    number = 1
+    while any(path.parent.glob(f"{path.stem}.{number}.*")):
+        number += 1
+    return number
 
 
 def ask_to_mend(path: Path, *, loaded_to: int = 0) -> None:
@@ -141,8 +145,9 @@ def find_set_aside(folder: Path) -> list[Path]:
 def read_set_aside(path: Path) -> Iterator[bytes]:
     """What can be read of something that was set aside: its bytes, and its requests unpacked."""
     yield path.read_bytes()
+    log = path if path.name.endswith(f".log.{_DONE}") else None
     if not path.name.endswith(f".page.{_DONE}"):
-        for entries in recover_entries(path):
+        for entries in recover_entries(path, log=log):
             yield from entries
 
 

@@ -8,9 +8,10 @@ https://www.sqlite.org/fileformat2.html, sections 1.6 (leaf pages), 2.1 (records
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
@@ -23,16 +24,25 @@ _LOG_HEAD, _FRAME_HEAD = 32, 24
 _COLUMNS = 4
 
 
-def recover_entries(path: Path, *, after: int = 0) -> Iterator[list[bytes]]:
-    """The deliveries, still written, of each page of an inbox file that holds any intact."""
-    log = Path(f"{path}-wal")
+def recover_entries(
+    path: Path, *, after: int = 0, log: Path | None = None
+) -> Iterator[list[bytes]]:
+    """The deliveries, still written, of each page of an inbox file that holds any intact.
+
+    Every state of a block counts that the file and its log (``log``, by default the one beside
+    it) still hold, since which of them was the last can't be told of a damaged log. So pages
+    may come that were deleted before, or were never committed; none comes twice.
+    """
+    log = log or Path(f"{path}-wal")
     seen = set()
     with path.open("rb") as file, log.open("rb") if log.exists() else nullcontext() as log_file:
         blocks = _Blocks(file, log_file)
-        for block in blocks.numbers():
+        for block in blocks.states():
             for number, content in _rows(blocks, block):
-                if number > after and number not in seen and (entries := intact_entries(content)):
-                    seen.add(number)
+                entries = intact_entries(content) if number > after else []
+                mark = hashlib.sha256(b"".join(entries)).digest()
+                if entries and mark not in seen:
+                    seen.add(mark)
                     yield entries
 
 
@@ -50,43 +60,57 @@ def count_frames(log: Path) -> int:
 
 
 class _Blocks:
-    """The blocks of a database ("pages" in SQLite's words), as its log has them, or its file."""
+    """The blocks of a database ("pages" in SQLite's words), in its file and in its log."""
 
     def __init__(self, file: BinaryIO, log: BinaryIO | None) -> None:
         self._file = file
         self._log = log
         self._n_blocks = file.seek(0, os.SEEK_END) // PAGE_BYTES
-        self._places = self._read_log()
+        self._frames: list[int] = []
+        self._newest: dict[int, int] = {}
+        self._read_log()
 
-    def _read_log(self) -> dict[int, int]:
-        """Where the log has a block: the last frame of it since the log was last begun."""
-        places: dict[int, int] = {}
+    def _read_log(self) -> None:
+        """Find the frames that were written since the log was last begun."""
         if self._log is None:
-            return places
+            return
         salt = self._log.read(_LOG_HEAD)[16:24]
         at = _LOG_HEAD
         while len(head := self._log.read(_FRAME_HEAD)) == _FRAME_HEAD:
             if head[8:16] == salt:
-                places[int.from_bytes(head[:4], "big")] = at + _FRAME_HEAD
+                self._frames.append(at + _FRAME_HEAD)
+                self._newest[int.from_bytes(head[:4], "big")] = at + _FRAME_HEAD
             at += _FRAME_HEAD + PAGE_BYTES
             self._log.seek(at)
-        return places
 
-    def numbers(self) -> Iterator[int]:
-        """The numbers of all blocks but the first, which is the schema's."""
-        yield from range(2, max([self._n_blocks, *self._places]) + 1)
+    def states(self) -> Iterator[bytes]:
+        """Every block as every frame of the log has it, and as the file has it."""
+        for at in self._frames:
+            yield self._read(self._log, at)
+        for number in range(2, self._n_blocks + 1):  # the first is the schema's
+            yield self._read(self._file, (number - 1) * PAGE_BYTES)
 
-    def __getitem__(self, number: int) -> bytes:
-        file, at = self._file, (number - 1) * PAGE_BYTES
-        if self._log is not None and number in self._places:
-            file, at = self._log, self._places[number]
+    def newest(self, number: int) -> bytes:
+        """A block as the log has it last, or else the file."""
+        if number in self._newest:
+            return self._read(self._log, self._newest[number])
+        return self.filed(number)
+
+    def filed(self, number: int) -> bytes:
+        """A block as the file has it."""
+        return self._read(self._file, (number - 1) * PAGE_BYTES)
+
+    def _read(self, file: BinaryIO | None, at: int) -> bytes:
+        assert file is not None
         file.seek(at)
         return file.read(PAGE_BYTES)
 
 
-def _rows(blocks: _Blocks, number: int) -> Iterator[tuple[int, bytes]]:
-    """The number and the content of each row in a leaf; nothing if it is none."""
-    block = blocks[number]
+def _rows(blocks: _Blocks, block: bytes) -> Iterator[tuple[int, bytes]]:
+    """The number and the content of each row in a leaf; nothing if it is none.
+
+    Where a row goes on in other blocks it is read by their newest states and by the file's.
+    """
     if len(block) < PAGE_BYTES or block[0] != _TABLE_LEAF:
         return
     n_cells = min(int.from_bytes(block[3:5], "big"), PAGE_BYTES // 4)
@@ -94,15 +118,15 @@ def _rows(blocks: _Blocks, number: int) -> Iterator[tuple[int, bytes]]:
         try:
             length, at = _varint(block, at)
             row, at = _varint(block, at)
-            record = _payload(blocks, block, at, length)
-            content = _last_column(record)
+            for state in (blocks.newest, blocks.filed):
+                content = _last_column(_payload(state, block, at, length))
+                if content is not None:
+                    yield row, content
         except IndexError:
             continue
-        if content is not None:
-            yield row, content
 
 
-def _payload(blocks: _Blocks, block: bytes, at: int, length: int) -> bytes:
+def _payload(state: Callable[[int], bytes], block: bytes, at: int, length: int) -> bytes:
     """A row's record: what its leaf holds of it, and the rest from where that points."""
     most, least = PAGE_BYTES - 35, (PAGE_BYTES - 12) * 32 // 255 - 23
     if length <= most:
@@ -112,7 +136,7 @@ def _payload(blocks: _Blocks, block: bytes, at: int, length: int) -> bytes:
     parts, rest = [block[at : at + here]], length - here
     following = int.from_bytes(block[at + here : at + here + 4], "big")
     while rest > 0 and following:
-        more = blocks[following]
+        more = state(following)
         parts.append(more[4 : 4 + rest])
         rest -= max(len(more) - 4, 1)
         following = int.from_bytes(more[:4], "big")

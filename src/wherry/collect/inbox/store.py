@@ -19,6 +19,7 @@ _WAIT_SECONDS = 60
 _CHECKPOINT_PAGES = 2_000
 _DELETED_AT_ONCE = 16
 _VACUUMED_AT_ONCE = 500
+_LEAP = 1_000_000
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _SCHEMA = """
@@ -153,6 +154,11 @@ class Store:
 
     def _size(self) -> int:
         return int(self._con.execute("PRAGMA page_count").fetchone()[0])
+
+    def leap(self) -> None:
+        """Let the next number be one that no page has ever had, known to this file or not."""
+        self.last += _LEAP
+        self._con.execute("UPDATE inbox SET done = max(done, ?)", (self.last,))
 
     def frames(self) -> int:
         """How many frames SQLite found whole in the file's log."""
