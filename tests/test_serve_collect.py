@@ -224,13 +224,16 @@ def test_a_body_that_is_too_long_or_of_the_wrong_kind_is_refused(door: Door) -> 
     assert door.post(EVENTS, b" " * 100_001).status_code == 413
     assert door.client.post(EVENTS, content=endless()).status_code == 413
     assert door.post(EVENTS, [VIEW] * 101).status_code == 413
-    form = door.post(EVENTS, b"a=1", Content_Type="application/x-www-form-urlencoded")
+    form = door.post(EVENTS, b"a=1", Content_Type="multipart/form-data; boundary=x")
     assert form.status_code == 415
     assert "application/json" in form.json()["error"]["message"]
     assert door.post(EVENTS, VIEW, Content_Type="text/plain").status_code == 200
+    said = "application/x-www-form-urlencoded"  # what curl -d says of JSON, too
+    assert door.post(EVENTS, VIEW, Content_Type=said).status_code == 200
+    assert door.post(EVENTS, b"a=1", Content_Type=said).status_code == 400
     for body in (b"", b"garbage", b"5"):
         assert door.post(EVENTS, body).status_code == 400
-    assert len(door.box.kept) == 1
+    assert len(door.box.kept) == 2
 
 
 def test_bodies_on_their_way_may_hold_so_much_and_no_more(make_door: Any) -> None:

@@ -37,7 +37,9 @@ from wherry.serve.problem import Headers, RequestError, problem_body
 logger = logging.getLogger("wherry.serve")
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_BODY_TYPES = ("application/json", "text/plain", "")
+_BODY_TYPES = ("application/json", "text/plain", "application/x-www-form-urlencoded", "")
+"""What JSON may be said to be: also what a browser's beacon and ``curl -d`` say of any text."""
+
 _LONG_BODY = 100_000
 """From how many bytes on a body is parsed in a thread, beside the requests that wait."""
 
@@ -289,7 +291,7 @@ class CollectRoutes:
 
 
 def _require_type(endpoint: Endpoint, headers: dict[bytes, bytes]) -> None:
-    """Refuse a form or a file where JSON is meant; RequestError 415."""
+    """Refuse a file or XML where JSON is meant; RequestError 415."""
     if endpoint.protocol != "native":
         return  # the clients of other protocols say whatever they say
     kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
