@@ -32,7 +32,7 @@ def choose(
     *,
     seed: int,
     max_sessions: int = 2000,
-    max_questions: int = 3000,
+    max_questions: int = 1500,
     grid: Sequence[Params] | None = None,
 ) -> Choice:
     """Fit and measure each parameter set of a model's grid; the first of the best wins.
