@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from wherry.domain import EVENT_TYPES, Params
+from wherry.domain import EVENT_TYPES, PROTOCOL_TYPES, Params
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -130,7 +130,7 @@ class Audit(Table, frozen=True):
 
     min_events: Whole = 1
     max_rejected_share: float = 0.05
-    event_types: tuple[str, ...] = EVENT_TYPES
+    event_types: tuple[str, ...] = EVENT_TYPES + PROTOCOL_TYPES
     max_unknown_type_share: float = 0.05
     volume_low: float = 0.3
     volume_high: float = 5.0
@@ -163,7 +163,7 @@ class Learn(Table, frozen=True):
     The newest ``test_share`` of sessions are the test window, and the same share of
     the rest, from its tail, the validation window that parameters are chosen on.
     ``max_test_sessions`` and ``max_validation_sessions`` bound the sessions that are judged
-    (a seeded sample of whole sessions, of 20,000 and 3,000 questions at the most; the ranking is
+    (a seeded sample of whole sessions, of 20,000 and 1,500 questions at the most; the ranking is
     always over all items). ``history_days``
     bounds how far back training looks (0: all). ``slo`` excludes what is too dear to serve.
     ``workers``: candidates fitted at once

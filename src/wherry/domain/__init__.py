@@ -1,7 +1,7 @@
 """The nouns: frozen structs that every other floor speaks in."""
 
 from wherry.domain.candidate import Candidate, Estimate, Params, Trial
-from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, Event, EventItem
+from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, PROTOCOL_TYPES, Event, EventItem
 from wherry.domain.ids import (
     DEFAULT_TENANT,
     EventId,
@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_TENANT",
     "EVENT_TYPES",
     "INTERACTION_TYPES",
+    "PROTOCOL_TYPES",
     "STAGES",
     "Candidate",
     "Check",

@@ -11,6 +11,9 @@ from wherry.domain.ids import EventId, ItemId, SessionId, TenantId, VisitorId
 EVENT_TYPES = ("view", "add", "remove", "purchase", "click", "search", "impression", "page")
 """The event types with a meaning of their own; any other word is kept as it is."""
 
+PROTOCOL_TYPES = ("screen", "identify", "group", "alias", "page_ping")
+"""What shops' SDKs send by themselves beside those: kept, and as well known as they."""
+
 INTERACTION_TYPES = ("view", "click", "add", "purchase")
 """The event types that count as a visitor's interest in an item."""
 
