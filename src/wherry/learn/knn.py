@@ -30,10 +30,10 @@ _DEFAULTS: Params = {
     "sample": 1000,
     "decay": 1.0,
     "sharpness": 1.3,
-    "spread": 0.5,
+    "spread": 1.0,
     "match_idf": 2.0,
     "item_idf": 1.0,
-    "half_life": 90.0,
+    "half_life": 180.0,
     "further": 2.0,
     "repeat": 1.0,
 }
@@ -68,16 +68,12 @@ class SessionKNN:
     name: ClassVar[str] = "knn"
     grid: ClassVar[tuple[Params, ...]] = (
         _DEFAULTS,
-        _but(half_life=30.0),
-        _but(half_life=250.0),
-        _but(sharpness=1.0),
-        _but(spread=1.0),
+        _but(half_life=45.0),
+        _but(half_life=0.0),
         _but(decay=0.5),
-        _but(decay=2.0),
+        _but(spread=0.5),
         _but(further=0.5),
-        _but(match_idf=1.0),
-        _but(item_idf=0.5),
-        _but(decay=0.7, spread=1.0, half_life=250.0),
+        _but(match_idf=1.0, item_idf=0.5),
     )
 
     def __init__(
@@ -87,10 +83,10 @@ class SessionKNN:
         sample: int = 1000,
         decay: float = 1.0,
         sharpness: float = 1.3,
-        spread: float = 0.5,
+        spread: float = 1.0,
         match_idf: float = 2.0,
         item_idf: float = 1.0,
-        half_life: float = 90.0,
+        half_life: float = 180.0,
         further: float = 2.0,
         repeat: float = 1.0,
     ) -> None:

@@ -16,6 +16,9 @@ RANKS = 8
 _BY_SCORE = 0.3
 """The part of the chance of a repeat that goes by a model's scores, not by counted chances."""
 
+_ENOUGH = 1_000_000
+"""Events, the newest, that chances are counted over: they fill a table of 432 many times."""
+
 _TIMES = 3
 _PRIOR = 20.0
 """Questions' worth of trust in the chance over all numbers of times."""
@@ -63,13 +66,14 @@ def count_repeats(offsets: NDArray[np.int64], items: NDArray[np.int32]) -> NDArr
     event is of the ``r``-th latest of ``d`` distinct items, met ``t + 1`` times, where ``a`` is 1
     if the last two events are of one item.
 
-    Counted over every prefix of every session. Rows and ranks are smoothed by one more event
+    Counted over every prefix of the newest sessions, a million events of them. Rows and ranks are smoothed by one more event
     without a repeat; the numbers of times, towards what they come to together.
     """
     hits = np.zeros((2 * (RANKS + 1), RANKS, _TIMES), dtype=np.float64)
     asked = np.zeros(hits.shape, dtype=np.float64)
     places = np.empty(RANKS, dtype=np.int32)
-    for session in range(len(offsets) - 1):
+    oldest = np.searchsorted(offsets, offsets[-1] - _ENOUGH)
+    for session in range(oldest, len(offsets) - 1):
         for event in range(offsets[session] + 1, offsets[session + 1]):
             start = max(offsets[session], event - LONGEST)
             size = distinct_from_end(items, start, event, places)
