@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from wherry.learn.kernel import kernel
+from wherry.learn.ranking import take_top
 
 
 class Near(NamedTuple):
@@ -38,7 +39,7 @@ def count_pairs(
     keep: int,
     latest: int,
 ) -> Near:
-    """List the ``keep`` heaviest neighbours of each item.
+    """List the ``keep`` heaviest neighbours of each item, of equals the lower number.
 
     A pair of an event with another of its session, ``d`` ≤ ``window`` events later, weighs
     ``event_weights[other] * item_weights[other's item] / d ** spread``; ``backwards`` times that
@@ -71,12 +72,13 @@ def count_pairs(
                     n_touched += 1
                 row[items[other]] += gain
                 total += gain
-        by_number = np.sort(touched[:n_touched])  # so that of equals the lower number is kept
-        best = by_number[np.argsort(-row[by_number], kind="mergesort")[:keep]]
-        for other_item in best:
-            near[size], weights[size] = other_item, row[other_item] / total
-            size += 1
-        row[by_number] = 0
+        found = touched[:n_touched]
+        best, values = take_top(found, row[found], min(keep, n_touched))
+        near[size : size + len(best)] = best
+        weights[size : size + len(best)] = values / np.float32(total)
+        size += len(best)
+        for other_item in found:
+            row[other_item] = 0
         near_offsets[item + 1] = size
     return Near(near_offsets, near[:size].copy(), weights[:size].copy())
 

@@ -66,8 +66,9 @@ def count_repeats(offsets: NDArray[np.int64], items: NDArray[np.int32]) -> NDArr
     event is of the ``r``-th latest of ``d`` distinct items, met ``t + 1`` times, where ``a`` is 1
     if the last two events are of one item.
 
-    Counted over every prefix of the newest sessions, a million events of them. Rows and ranks are smoothed by one more event
-    without a repeat; the numbers of times, towards what they come to together.
+    Counted over every prefix of the newest sessions, a million events of them. Rows and ranks
+    are smoothed by one more event without a repeat; the numbers of times, towards what they
+    come to together.
     """
     hits = np.zeros((2 * (RANKS + 1), RANKS, _TIMES), dtype=np.float64)
     asked = np.zeros(hits.shape, dtype=np.float64)
