@@ -144,6 +144,8 @@ def test_no_broken_model_passes(model_class):
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_every_packaged_model_passes(name):
+    if name == "twostage":
+        pytest.importorskip("lightgbm", reason="wherry[rank] is not installed")
     check_model(MODELS[name])
 
 
