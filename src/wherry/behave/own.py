@@ -13,17 +13,15 @@ returns a :class:`~wherry.domain.Check` or several::
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import msgspec
 
 from wherry.behave.subject import Subject
 from wherry.domain import Check
 from wherry.errors import UsageError
+from wherry.learn.own_code import run_own_file
 
 OwnCheck = Callable[[Subject], Check | Iterable[Check]]
 
@@ -36,7 +34,7 @@ def load_own_checks(folder: Path) -> dict[str, OwnCheck]:
     """
     own: dict[str, OwnCheck] = {}
     for path in sorted(folder.glob("[!_]*.py")):
-        module = _run(path)
+        module = run_own_file(path, "wherry_own_checks", UsageError)
         # What a file imports is not its own, even if its name is like that of a check.
         found = {
             name: value
@@ -50,25 +48,6 @@ def load_own_checks(folder: Path) -> dict[str, OwnCheck]:
             )
         own |= {f"{path.stem}.{name}": value for name, value in found.items()}
     return own
-
-
-def _run(path: Path) -> ModuleType:
-    """Import a file under a name of its own, without touching ``sys.path``."""
-    name = f"wherry_own_checks.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and the like look their module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise UsageError(
-            f"{path} can't be loaded: {type(error).__name__}: {error}. Correct the file, or move "
-            "it out of the folder."
-        ) from error
-    return module
 
 
 def run_own_check(name: str, check: OwnCheck, subject: Subject) -> Iterator[Check]:

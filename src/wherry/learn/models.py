@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -14,6 +12,7 @@ from wherry.learn.blend import Blend
 from wherry.learn.covisits import Covisits
 from wherry.learn.knn import SessionKNN
 from wherry.learn.model import Model, ModelFile
+from wherry.learn.own_code import run_own_file
 from wherry.learn.popularity import Popularity
 from wherry.learn.rules import Rules
 from wherry.learn.twostage import TwoStage
@@ -74,7 +73,7 @@ def load_own_models(folder: Path) -> dict[str, type[Model]]:
     """
     own: dict[str, type[Model]] = {}
     for path in sorted(folder.glob("[!_]*.py")):
-        found = _models_in(_run(path))
+        found = _models_in(run_own_file(path, "wherry_own_models", ModelError))
         if not found:
             raise ModelError(
                 f"{path} holds no model. Define a class with name, grid, fit, score, recommend, "
@@ -84,25 +83,6 @@ def load_own_models(folder: Path) -> dict[str, type[Model]]:
             _check(model_class, path, {**MODELS, **own})
             own[model_class.name] = model_class
     return own
-
-
-def _run(path: Path) -> ModuleType:
-    """Import a file under a name of its own, without touching ``sys.path``."""
-    name = f"wherry_own_models.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and the like look their module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise ModelError(
-            f"{path} can't be loaded: {type(error).__name__}: {error}. Correct the file, or move "
-            "it out of the folder."
-        ) from error
-    return module
 
 
 def _models_in(module: ModuleType) -> list[type[Model]]:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import re
 from collections.abc import Callable
 from datetime import datetime
-from itertools import count
 from time import perf_counter
 
 import msgspec
@@ -33,10 +30,10 @@ from wherry.serve.endpoints import ENDPOINTS, Endpoint, Reply
 from wherry.serve.limits import RateLimit
 from wherry.serve.metrics import Metrics
 from wherry.serve.problem import Headers, RequestError, problem_body
+from wherry.serve.request_ids import RequestIds
 
 logger = logging.getLogger("wherry.serve")
 
-_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _BODY_TYPES = ("application/json", "text/plain", "application/x-www-form-urlencoded", "")
 """What JSON may be said to be: also what a browser's beacon and ``curl -d`` say of any text."""
 
@@ -91,7 +88,7 @@ class CollectRoutes:
         self._is_behind_proxy = is_behind_proxy
         self._check = check
         # Asking the system for chance at every request would let other threads in each time.
-        self._place, self._numbers = os.urandom(4).hex(), count()
+        self._ids = RequestIds()
         self._room = Room(self._limits.max_held_bytes)
         rate = self._limits.max_events_per_second
         self._rate = RateLimit(rate, rate * self._limits.burst_seconds)
@@ -109,7 +106,7 @@ class CollectRoutes:
         """Answer one request; nothing that a client sends makes it fail."""
         started = perf_counter()
         headers = dict(scope["headers"])
-        request_id = self._request_id(headers.get(b"x-request-id"))
+        request_id = self._ids.of(headers.get(b"x-request-id"))
         endpoint = ENDPOINTS[scope["path"]]
         try:
             if scope["method"] == "OPTIONS":
@@ -173,12 +170,6 @@ class CollectRoutes:
             self._pay(key, len(parsed.events) + len(parsed.refusals))
             receipt = await self._keep(delivery, parsed)
         return endpoint.reply(scope["method"], receipt, parsed.refusals, request_id)
-
-    def _request_id(self, given: bytes | None) -> str:
-        """The client's own id for the request if it is a sane one, else a new one."""
-        if given is not None and _SANE_ID.fullmatch(given):
-            return given.decode()
-        return f"{self._place}{next(self._numbers):08x}"
 
     def _tenant(self, key: str | None) -> TenantId:
         """Whose events these are; RequestError 401 if the key doesn't say."""

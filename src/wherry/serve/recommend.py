@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from wherry.domain import ItemId, SessionId, TenantId
 from wherry.errors import UsageError, did_you_mean
 from wherry.learn.answer import Query
+from wherry.serve.bodies import ClientGone
 from wherry.serve.champions import Champions
 from wherry.serve.credentials import without_key_fields
 from wherry.serve.guard import ReadGuard, asked_by
@@ -36,10 +37,6 @@ class SessionItems(msgspec.Struct, frozen=True):
 
 SessionLookup = Callable[[TenantId, SessionId], SessionItems | None]
 """Finds a session by its id, None if it isn't known. It is called in a thread."""
-
-
-class ClientGone(Exception):
-    """The client hung up before it had sent its request: there is nobody to answer."""
 
 
 class RecommendRoute:
