@@ -43,6 +43,10 @@ def _but(**changes: float) -> Params:
     return {**_DEFAULTS, **changes}
 
 
+_UNORDERED = _but(decay=0.2, spread=0.25, match_idf=1.0, item_idf=0.5, further=0.5)
+"""For baskets, whose order says little."""
+
+
 class SessionKNN:
     """Scores the items of the past sessions most similar to the one that asks.
 
@@ -69,7 +73,7 @@ class SessionKNN:
     grid: ClassVar[tuple[Params, ...]] = (
         _DEFAULTS,
         _but(half_life=45.0),
-        _but(half_life=0.0),
+        _UNORDERED,
         _but(decay=0.5),
         _but(spread=0.5),
         _but(further=0.5),
