@@ -26,8 +26,13 @@ LONG: dict[str, Callable[[Path], bool]] = {"collect-200": collect.accept_all}
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m acceptance", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    names = ", ".join([*PARTS, *LONG])
     parser.add_argument(
-        "parts", nargs="*", choices=[[], *PARTS, *LONG], help="all but collect-200, unless named"
+        "parts",
+        nargs="*",
+        metavar="PART",
+        choices=[[], *PARTS, *LONG],
+        help=f"{names}; all but {', '.join(LONG)} unless named",
     )
     arguments = parser.parse_args()
     data = arguments.data.resolve()
