@@ -114,7 +114,7 @@ def naive(lists, question, params):
     again, others = sum(back), 1 - own
     for r, item in enumerate(asked):
         came = back[r]
-        if again > 0 and others > 0:
+        if again > 0 and others > 1e-5:  # less is the rounding of the sum
             by_score = further[item] / own if own else back[r] / again
             share = 0.3 * by_score + 0.7 * back[r] / again
             came = min(again, 0.95) / (1 - min(again, 0.95)) * others * share

@@ -13,6 +13,7 @@ LONGEST = 50
 RANKS = 8
 """Distinct items, counted from a session's end, whose chance of a repeat is told apart."""
 
+_ROUNDING = 1e-5
 _BY_SCORE = 0.3
 """The part of the chance of a repeat that goes by a model's scores, not by counted chances."""
 
@@ -119,12 +120,13 @@ def own_scores(
 ) -> NDArray[np.float32]:
     """The scores of a session's own items, so that they take as much as repeats do.
 
-    ``others`` is what all other items score together. All own items together get the odds of a
+    ``others`` is what all other items score together; next to nothing is none, being but the
+    rounding of a sum. All own items together get the odds of a
     repeat times that: 30% parted by their ``scores``, the rest by their ``chances``.
     """
     came = chances.copy()
     again, own = chances.sum(), scores.sum()
-    if again <= 0 or others <= 0:
+    if again <= 0 or others <= _ROUNDING * (own + others):
         return came
     likely = min(again, np.float32(0.95))
     whole = likely / (1 - likely) * others
