@@ -177,8 +177,8 @@ def test_a_body_may_be_packed(door: Door, encoding: str, pack: Any) -> None:
 @pytest.mark.parametrize(
     ("encoding", "body", "status"),
     [
-        ("gzip", gzip.compress(b"[]")[:-9], 400),
-        ("gzip", gzip.compress(b"[]" * 5_000)[:20], 400),
+        ("gzip", gzip.compress(b"[]", mtime=0)[:-9], 400),
+        ("gzip", gzip.compress(b"[]" * 5_000, mtime=0)[:20], 400),
         ("gzip", b"garbage", 400),
         ("deflate", b"\x78garbage", 400),
         ("deflate", zlib.compress(b"[]" * 500)[:-6], 400),
@@ -186,7 +186,7 @@ def test_a_body_may_be_packed(door: Door, encoding: str, pack: Any) -> None:
         ("zstd", pa.compress(b"[]" * 500, codec="zstd", asbytes=True)[:-3], 400),
         ("br", b"[]", 415),
         ("gzip, gzip", b"[]", 415),
-        ("gzip", gzip.compress(b" " * 100_001), 413),
+        ("gzip", gzip.compress(b" " * 100_001, mtime=0), 413),
         ("deflate", zlib.compress(b" " * 100_001), 413),
         ("zstd", pa.compress(b" " * 100_001, codec="zstd", asbytes=True), 413),
     ],
