@@ -153,6 +153,19 @@ class Slo(Table, frozen=True):
     memory_mb: Annotated[float, Meta(ge=0.0)] = 0.0
 
 
+class Search(Table, frozen=True):
+    """``[learn.search]``: parameters are searched in the ranges that each model declares, beside
+    the few sets that are tried without it. It needs ``pip install "wherry[search]"``.
+
+    ``minutes`` is the budget of all candidates together on the clock (0: no search); one
+    model tries ``trials`` sets at the most. Only the validation window is looked at. A search
+    that was cut short goes on with the next run.
+    """
+
+    minutes: Annotated[float, Meta(ge=0.0)] = 0.0
+    trials: Count = 200
+
+
 class Learn(Table, frozen=True):
     """``[learn]``: which candidates are fitted, and on which windows they are judged.
 
@@ -165,7 +178,8 @@ class Learn(Table, frozen=True):
     ``max_test_sessions`` and ``max_validation_sessions`` bound the sessions that are judged
     (a seeded sample of whole sessions, of 20,000 and 1,500 questions at the most; the ranking is
     always over all items). ``history_days``
-    bounds how far back training looks (0: all). ``slo`` excludes what is too dear to serve.
+    bounds how far back training looks (0: all). ``slo`` excludes what is too dear to serve;
+    ``search`` chooses parameters more widely.
     ``workers``: candidates fitted at once
     (0: one a core).
     """
@@ -181,6 +195,7 @@ class Learn(Table, frozen=True):
     workers: Whole = 0
     params: dict[str, Params] = {}
     slo: Slo = Slo()
+    search: Search = Search()
 
 
 class Behave(Table, frozen=True):

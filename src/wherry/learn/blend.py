@@ -14,6 +14,7 @@ from wherry.learn.model import ModelFile
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.retrieval import Retrieval
 from wherry.learn.sessions import Sessions
+from wherry.learn.space import Range, Space
 
 
 class Blend:
@@ -26,6 +27,7 @@ class Blend:
 
     name: ClassVar[str] = "blend"
     grid: ClassVar[tuple[Params, ...]] = tuple({"near": share} for share in (0.25, 0.1, 0.5))
+    space: ClassVar[Space] = {"near": Range(0.0, 0.8)}
 
     def __init__(self, *, near: float = 0.25) -> None:
         if not 0 <= near <= 1:

@@ -28,6 +28,7 @@ from wherry.learn.repeats import (
     repeat_chances,
 )
 from wherry.learn.sessions import Sessions
+from wherry.learn.space import Range, Space
 
 _DEFAULTS: Params = {
     "window": 10,
@@ -75,6 +76,16 @@ class Covisits:
         _but(repeat=1.0),
         _but(add=1.0, purchase=1.0),
     )
+    space: ClassVar[Space] = {
+        "window": Range(2, 30, log=True),
+        "spread": Range(0.0, 2.0),
+        "backwards": Range(0.2, 1.2),
+        "decay": Range(0.2, 3.0),
+        "half_life": Range(10.0, 365.0, log=True),
+        "add": Range(1.0, 6.0),
+        "purchase": Range(1.0, 10.0),
+        "repeat": Range(0.5, 2.0),
+    }
 
     def __init__(
         self,

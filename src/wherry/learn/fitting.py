@@ -14,6 +14,7 @@ from wherry.learn.metrics import evaluate
 from wherry.learn.model import Model
 from wherry.learn.models import find_model, load_own_models
 from wherry.learn.plan import Entry, Plan, test_instances, write_candidate
+from wherry.learn.search import search, space_of
 from wherry.learn.split import Split, split
 
 MODEL, EVALUATION = "model", "evaluation"
@@ -74,12 +75,26 @@ def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
 def _choose(plan: Plan, entry: Entry, model_class: type[Model], window: Split) -> Choice:
     if entry.params is not None:
         return Choice(entry.params, ())
-    return choose(
+    validation = split(window.train, test_fraction=plan.test_share)
+    grid = grid_within(model_class, entry.settings)
+    space = space_of(model_class, entry.settings) if plan.search.minutes else {}
+    if not space:
+        return choose(
+            model_class,
+            validation,
+            seed=plan.seed,
+            max_sessions=plan.max_validation_sessions,
+            grid=grid,
+        )
+    return search(
         model_class,
-        split(window.train, test_fraction=plan.test_share),
+        validation,
+        space,
+        budget=plan.search,
+        journal=Path(plan.journal),
         seed=plan.seed,
+        grid=grid,
         max_sessions=plan.max_validation_sessions,
-        grid=grid_within(model_class, entry.settings),
     )
 
 

@@ -22,6 +22,7 @@ from wherry.learn.pairs import count_pairs
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.repeats import count_repeats
 from wherry.learn.sessions import Sessions
+from wherry.learn.space import Range, Space
 
 _WINDOW, _NEARNESS, _KEEP = 5, 1.5, 100
 
@@ -79,6 +80,17 @@ class SessionKNN:
         _but(further=0.5),
         _but(match_idf=1.0, item_idf=0.5),
     )
+    space: ClassVar[Space] = {
+        "neighbours": Range(100, 1500, log=True),
+        "sample": Range(250, 2500, log=True),
+        "decay": Range(0.0, 2.0),
+        "sharpness": Range(0.7, 2.5),
+        "spread": Range(0.0, 2.0),
+        "match_idf": Range(0.0, 3.0),
+        "item_idf": Range(0.0, 2.0),
+        "half_life": Range(15.0, 365.0, log=True),
+        "further": Range(0.0, 4.0),
+    }
 
     def __init__(
         self,

@@ -22,6 +22,9 @@ class Model(Protocol):
     A class is constructed with its parameters as keywords, each with a default. Sessions and
     answers speak in the vocabulary's numbers; items outside it never reach a model.
     ``wherry.testing.check_model`` runs a class through the laws written here.
+
+    A class may declare ``space`` beside its grid: the ranges in which ``[learn.search]`` looks
+    for parameters (:data:`wherry.learn.space.Space`). Without it the grid alone is tried.
     """
 
     name: ClassVar[str]

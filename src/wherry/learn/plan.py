@@ -14,6 +14,7 @@ from wherry.errors import ModelError
 from wherry.learn.choice import draw, sample
 from wherry.learn.cost import Slo
 from wherry.learn.instances import Instances
+from wherry.learn.search import Budget
 from wherry.learn.split import Split
 
 MAX_QUESTIONS = 20_000
@@ -33,7 +34,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tasks of a flow share, as the file ``plan.json``; folders are absolute paths."""
+    """What the tasks of a flow share, as the file ``plan.json``; folders are absolute paths.
+
+    ``search`` is the budget of each candidate's search, ``journal`` the folder that keeps it.
+    """
 
     dataset: str
     own_models: str
@@ -44,6 +48,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     seed: int
     slo: Slo = Slo()
+    search: Budget = Budget()
+    journal: str = ""
 
     def save(self, folder: Path) -> None:
         """Write ``plan.json`` into a folder, which is made where it is missing."""

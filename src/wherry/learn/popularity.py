@@ -13,6 +13,7 @@ from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.sessions import Sessions
+from wherry.learn.space import Range, Space
 from wherry.learn.split import DAY_MS
 
 
@@ -27,6 +28,7 @@ class Popularity:
     grid: ClassVar[tuple[Params, ...]] = tuple(
         {"half_life": days} for days in (7.0, 1.0, 2.0, 30.0, 0.0)
     )
+    space: ClassVar[Space] = {"half_life": Range(0.5, 90.0, log=True)}
 
     def __init__(self, *, half_life: float = 7.0) -> None:
         self.half_life = half_life

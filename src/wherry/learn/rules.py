@@ -18,6 +18,7 @@ from wherry.learn.model import ModelFile, as_session
 from wherry.learn.pairs import events_by_item
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.sessions import Sessions
+from wherry.learn.space import Range, Space
 
 _DTYPES = {"offsets": np.int64, "consequents": np.int32, "weights": np.float32}
 
@@ -39,6 +40,7 @@ class Rules:
         {"window": 10, "keep": 100, "memory": 0.8},
         {"window": 30, "keep": 100, "memory": 0.8},
     )
+    space: ClassVar[Space] = {"window": Range(1, 30, log=True), "memory": Range(0.0, 0.95)}
 
     def __init__(self, *, window: int = 10, keep: int = 100, memory: float = 0.5) -> None:
         self.window = window

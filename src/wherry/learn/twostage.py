@@ -21,6 +21,7 @@ from wherry.learn.model import ModelFile
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.retrieval import Retrieval
 from wherry.learn.sessions import Sessions
+from wherry.learn.space import Range, Space
 from wherry.learn.trees import Trees, add_up
 
 _DEFAULTS: Params = {
@@ -51,6 +52,11 @@ class TwoStage:
 
     name: ClassVar[str] = "twostage"
     grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS,)
+    space: ClassVar[Space] = {
+        "trees": Range(50, 400, log=True),
+        "leaves": Range(7, 63, log=True),
+        "rate": Range(0.02, 0.2, log=True),
+    }
 
     def __init__(
         self,

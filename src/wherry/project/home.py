@@ -106,6 +106,10 @@ class Home:
         """One folder a run."""
         return self.state / "runs"
 
+    def searches(self, tenant: TenantId) -> Path:
+        """What searches of a tenant's parameters have tried."""
+        return self.state / "searches" / tenant
+
     def run(self, run_id: RunId) -> Path:
         """The folder of one run: its record, its card and what it made on the way."""
         return self.runs / run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from wherry.learn.metrics import Evaluation
 from wherry.learn.models import OWN_CODE, load_own_models, load_released_model
 from wherry.learn.plan import Entry, Plan, drawn_sessions, read_candidate, test_instances
 from wherry.learn.popularity import Popularity
+from wherry.learn.search import Budget
 from wherry.learn.split import split
 from wherry.learn.traits import load_traits, read_traits, save_traits
 from wherry.project.home import Home
@@ -93,7 +95,7 @@ class Training:
         dataset.save(self.folder / "dataset")
         catalogue = Catalogue.from_table(dataset.vocabulary.ids, facts)
         candidates = learn(
-            self._plan(champion),
+            self._plan(tenant, champion),
             self.folder,
             metaflow_home=self._home.metaflow,
             workers=learn_settings.workers,
@@ -145,7 +147,13 @@ class Training:
             },
         )
 
-    def _plan(self, champion: Release | None) -> Plan:
+    def _budget(self, n_entries: int) -> Budget:
+        """What each candidate may spend, so that all of them together keep to the minutes."""
+        settings = self._settings.learn
+        rounds = -(-n_entries // (settings.workers or os.cpu_count() or 1))
+        return Budget(minutes=settings.search.minutes / rounds, trials=settings.search.trials)
+
+    def _plan(self, tenant: TenantId, champion: Release | None) -> Plan:
         settings = self._settings.learn
         names = list(dict.fromkeys([*settings.candidates, self._settings.behave.baseline]))
         entries = [
@@ -163,6 +171,8 @@ class Training:
             metric=settings.metric,
             seed=settings.seed,
             slo=Slo(p99_ms=settings.slo.p99_ms, memory_mb=settings.slo.memory_mb),
+            search=self._budget(len(entries)),
+            journal=str(self._home.searches(tenant)),
         )
 
     def _answerer(self, dataset: Dataset, catalogue: Catalogue, winner: Candidate) -> Answerer:
