@@ -173,6 +173,20 @@ def rollback(
 
 
 @app.command()
+def reproduce(
+    release: Annotated[
+        str, typer.Argument(help="NAME@VERSION, or a name alone for its champion.")
+    ] = "",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Build a release anew from its data and recipe, and say what came out otherwise."""
+    from wherry.cli import commands
+
+    raise typer.Exit(commands.reproduce(project, release, Output(as_json=json)))
+
+
+@app.command()
 def card(
     run_id: Annotated[str, typer.Argument(help="A run; by default the newest.")] = "",
     project: ProjectOption = _HERE,

@@ -16,6 +16,7 @@ from wherry.domain import Outcome, RunRecord, Verdict, tenant_id
 from wherry.errors import VerdictFailed, WherryError
 from wherry.project import Project, ProjectStatus
 from wherry.project.intake import InboxStatus
+from wherry.project.reproduce import Reproduction
 from wherry.report import (
     leaderboard_table,
     releases_table,
@@ -241,6 +242,33 @@ def rollback(folder: Path, to: int | None, tenant: str, output: Output) -> None:
     """Go back to an earlier release."""
     release = Project.open(folder).rollback(tenant, to=to)
     output.answer(release, f"{release.name}@{release.version} ({release.model}) answers now.")
+
+
+def reproduce(folder: Path, name: str, output: Output) -> int:
+    """Build a release anew; 1 where what came out is not the same."""
+    project = Project.open(folder)
+    with output.progress() as report:
+        report("reproducing")
+        found = project.reproduce(name or project.settings.registry.name)
+    output.answer(found, *reproduction_report(found))
+    return 0 if found.is_same else VerdictFailed.exit_code
+
+
+def reproduction_report(found: Reproduction) -> list[Any]:
+    """What was compared, a line each that differs, and what that means."""
+    same = "the same" if found.is_same else "NOT the same"
+    parts: list[Any] = [f"{found.release} ({found.model}) built anew is {same}."]
+    if found.differences:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for column in ("differs", "then", "now"):
+            table.add_column(column, overflow="fold")
+        for each in found.differences:
+            table.add_row(each.name, each.then, each.now)
+        parts += ["", table]
+    decided = [each for each in found.findings if each.decides and each.is_same]
+    for each in decided:
+        parts.append(Text(f"same: {each.name}, {each.now}", style="dim"))
+    return parts
 
 
 def card(folder: Path, run_id: str, output: Output) -> None:

@@ -12,7 +12,7 @@ from wherry.domain.ids import (
     VisitorId,
     tenant_id,
 )
-from wherry.domain.release import Release
+from wherry.domain.release import LearnedWith, Release
 from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
 from wherry.domain.verdict import Check, Severity, Verdict
 
@@ -29,6 +29,7 @@ __all__ = [
     "EventId",
     "EventItem",
     "ItemId",
+    "LearnedWith",
     "Outcome",
     "Params",
     "Release",

@@ -10,12 +10,22 @@ from wherry.domain.candidate import Estimate, Params
 from wherry.domain.ids import RunId, TenantId
 
 
+class LearnedWith(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that decide which sessions a release learned from and was measured on."""
+
+    history_days: int
+    min_session_length: int
+    test_share: float
+    max_test_sessions: int
+    hide_purchased: bool
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a tenant's recommender, with all that is needed to make it again.
 
     ``snapshot`` numbers the lake's snapshot that it was trained on, ``code`` the version of
     the code (a git commit, or the package version), ``packages`` the versions of what it
-    was computed with.
+    was computed with, ``learned_with`` the settings that count (None: not recorded).
     """
 
     tenant: TenantId
@@ -30,3 +40,4 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     metrics: dict[str, Estimate]
     released_at: datetime
+    learned_with: LearnedWith | None = None

@@ -10,6 +10,7 @@ from wherry.errors import ModelError
 from wherry.learn.choice import Choice, choose
 from wherry.learn.cost import measure
 from wherry.learn.dataset import load_dataset
+from wherry.learn.fit import fit
 from wherry.learn.metrics import evaluate
 from wherry.learn.model import Model
 from wherry.learn.models import find_model, load_own_models
@@ -48,7 +49,8 @@ def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
     window = split(load_dataset(Path(plan.dataset)).sessions, test_fraction=plan.test_share)
     choice = _choose(plan, entry, model_class, window)
     started = time.perf_counter()
-    model = model_class(**choice.params).fit(window.train, seed=plan.seed)
+    checkpoints = Path(plan.checkpoints) if plan.checkpoints else None
+    model = fit(model_class, choice.params, window.train, seed=plan.seed, checkpoints=checkpoints)
     fit_seconds = time.perf_counter() - started
     instances = test_instances(window, max_sessions=plan.max_test_sessions, seed=plan.seed)
     evaluation = evaluate(model, instances, popularity=window.train.item_counts())

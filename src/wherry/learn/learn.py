@@ -1,4 +1,4 @@
-"""Learning: run the flow over a plan, read the leaderboard, and make the winner ready to serve."""
+"""Learning: run the flow over a plan, and read the leaderboard."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from wherry.domain import Candidate, Params
+from wherry.domain import Candidate
 from wherry.errors import ModelError
-from wherry.learn.dataset import Dataset
-from wherry.learn.model import Model
-from wherry.learn.models import Models, find_model
 from wherry.learn.plan import Plan, read_candidate
 
 LOG = "flow.log"
@@ -85,8 +82,3 @@ def best(candidates: Iterable[Candidate], metric: str) -> Candidate:
             "candidate that is cheaper."
         )
     return max(kept, key=lambda candidate: candidate.metrics[metric].value)
-
-
-def refit(dataset: Dataset, model: str, params: Params, *, seed: int, own: Models) -> Model:
-    """Fit the winner's recipe on all sessions, the test window included, for release."""
-    return find_model(model, own)(**params).fit(dataset.sessions, seed=seed)

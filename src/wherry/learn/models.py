@@ -12,6 +12,7 @@ from wherry.learn.blend import Blend
 from wherry.learn.covisits import Covisits
 from wherry.learn.knn import SessionKNN
 from wherry.learn.model import Model, ModelFile
+from wherry.learn.neural import GRU4Rec, SASRec
 from wherry.learn.own_code import run_own_file
 from wherry.learn.popularity import Popularity
 from wherry.learn.rules import Rules
@@ -20,7 +21,10 @@ from wherry.learn.twostage import TwoStage
 Models = Mapping[str, type[Model]]
 
 MODELS: Models = MappingProxyType(
-    {each.name: each for each in (Popularity, Rules, Covisits, SessionKNN, Blend, TwoStage)}
+    {
+        each.name: each
+        for each in (Popularity, Rules, Covisits, SessionKNN, Blend, TwoStage, GRU4Rec, SASRec)
+    }
 )
 """The packaged models by name."""
 

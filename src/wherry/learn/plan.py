@@ -36,7 +36,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What the tasks of a flow share, as the file ``plan.json``; folders are absolute paths.
 
-    ``search`` is the budget of each candidate's search, ``journal`` the folder that keeps it.
+    ``search`` is the budget of each candidate's search, ``journal`` the folder that keeps it;
+    ``checkpoints`` is where models that are long in training keep how far they are.
     """
 
     dataset: str
@@ -50,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     slo: Slo = Slo()
     search: Budget = Budget()
     journal: str = ""
+    checkpoints: str = ""
 
     def save(self, folder: Path) -> None:
         """Write ``plan.json`` into a folder, which is made where it is missing."""

@@ -110,6 +110,10 @@ class Home:
         """What searches of a tenant's parameters have tried."""
         return self.state / "searches" / tenant
 
+    def checkpoints(self, tenant: TenantId) -> Path:
+        """How far the training of a tenant's models has come, while it lasts."""
+        return self.state / "checkpoints" / tenant
+
     def run(self, run_id: RunId) -> Path:
         """The folder of one run: its record, its card and what it made on the way."""
         return self.runs / run_id

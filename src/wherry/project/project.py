@@ -45,9 +45,11 @@ from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
+from wherry.project.reproduce import Reproduction, reproduce
 from wherry.project.run import Reporter, Run
 from wherry.project.scaffold import scaffold
 from wherry.project.sessions import PublishedSessions, read_newest_sessions
+from wherry.project.versions import code_version
 from wherry.registry import Registry
 from wherry.serve import (
     CollectRoutes,
@@ -321,6 +323,28 @@ class Project:
         It touches the registry alone, so it need not wait for a run to end.
         """
         return self.registry.rollback(tenant_id(tenant), to)
+
+    def reproduce(self, name: str) -> Reproduction:
+        """Build a release, such as ``recommender@3``, anew and compare it; see :mod:`.reproduce`.
+
+        Raises:
+            UsageError: there is no such release.
+        """
+        release = self._find_release(name)
+        code = code_version(self.home.root)
+        return reproduce(release, self.registry.folder(release), self.lake, code=code)
+
+    def _find_release(self, name: str) -> Release:
+        """A release by ``NAME@VERSION``, or the champion by its name alone."""
+        champions = [release for release, _ in self.registry.champions().values()]
+        known = {release.name: release for release in champions}
+        for champion in champions:
+            earlier = self.releases(champion.tenant)
+            known |= {f"{release.name}@{release.version}": release for release in earlier}
+        if name not in known:
+            some = ", ".join(list(known)[:8]) or "none yet; run: wherry run"
+            raise UsageError(f"There is no release {name!r}. There are: {some}.")
+        return known[name]
 
     def recommender(self, tenant: str = DEFAULT_TENANT) -> Recommender:
         """The champion of a tenant, ready to answer.

@@ -203,6 +203,7 @@ class TenantStages:
             packages=package_versions(),
             metrics=winner.metrics,
             released_at=context.now,
+            learned_with=trained.learned_with,
         )
         tags = {"wherry.run": context.run_id, "wherry.snapshot": str(trained.snapshot)}
         tags["wherry.code"] = code

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from wherry.behave import Subject
 from wherry.config import Settings
-from wherry.domain import Candidate, Check, Release, TenantId
+from wherry.domain import Candidate, Check, LearnedWith, Release, TenantId
 from wherry.lake import Lake
 from wherry.learn.answer import Answerer
 from wherry.learn.arrays import load_array, save_arrays
@@ -22,13 +22,13 @@ from wherry.learn.catalogue import Catalogue
 from wherry.learn.cost import Slo
 from wherry.learn.dataset import Dataset, load_dataset, read_dataset
 from wherry.learn.embedding import embed
+from wherry.learn.fit import assemble
 from wherry.learn.fitting import EVALUATION
 from wherry.learn.leaks import find_leaks
-from wherry.learn.learn import best, learn, refit
+from wherry.learn.learn import best, learn
 from wherry.learn.metrics import Evaluation
 from wherry.learn.models import OWN_CODE, load_own_models, load_released_model
 from wherry.learn.plan import Entry, Plan, drawn_sessions, read_candidate, test_instances
-from wherry.learn.popularity import Popularity
 from wherry.learn.search import Budget
 from wherry.learn.split import split
 from wherry.learn.traits import load_traits, read_traits, save_traits
@@ -46,6 +46,11 @@ FROM lake.marts.items WHERE tenant = ? ORDER BY item_id
 """
 
 
+def read_catalogue(con: duckdb.DuckDBPyConnection, tenant: TenantId) -> pa.Table:
+    """A tenant's items as the attached snapshot knows them, by their ids."""
+    return con.execute(_CATALOGUE, [tenant]).to_arrow_table()
+
+
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """What a training came to, as ``trained.json`` in its folder."""
 
@@ -56,6 +61,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     winner: str
     candidates: tuple[Candidate, ...]
     leaks: tuple[Check, ...] = ()
+    learned_with: LearnedWith | None = None
 
 
 class Training:
@@ -90,7 +96,7 @@ class Training:
                 history_days=learn_settings.history_days,
                 min_session_length=learn_settings.min_session_length,
             )
-            facts = con.execute(_CATALOGUE, [tenant]).to_arrow_table()
+            facts = read_catalogue(con, tenant)
             self._save_judging(con, tenant, dataset)
         dataset.save(self.folder / "dataset")
         catalogue = Catalogue.from_table(dataset.vocabulary.ids, facts)
@@ -101,7 +107,7 @@ class Training:
             workers=learn_settings.workers,
         )
         winner = best([c for c in candidates if c.name != CHAMPION], learn_settings.metric)
-        self._answerer(dataset, catalogue, winner).save(self.recommender)
+        self._answerer(tenant, dataset, catalogue, winner).save(self.recommender)
         trained = Trained(
             snapshot=snapshot,
             sessions=len(dataset.sessions),
@@ -110,8 +116,10 @@ class Training:
             winner=winner.name,
             candidates=candidates,
             leaks=self._leaks(dataset, facts, candidates),
+            learned_with=self._learned_with(),
         )
         (self.folder / "trained.json").write_bytes(msgspec.json.encode(trained))
+        shutil.rmtree(self._home.checkpoints(tenant), ignore_errors=True)
         return trained
 
     def _save_judging(
@@ -173,19 +181,33 @@ class Training:
             slo=Slo(p99_ms=settings.slo.p99_ms, memory_mb=settings.slo.memory_mb),
             search=self._budget(len(entries)),
             journal=str(self._home.searches(tenant)),
+            checkpoints=str(self._home.checkpoints(tenant)),
         )
 
-    def _answerer(self, dataset: Dataset, catalogue: Catalogue, winner: Candidate) -> Answerer:
+    def _answerer(
+        self, tenant: TenantId, dataset: Dataset, catalogue: Catalogue, winner: Candidate
+    ) -> Answerer:
         own = load_own_models(self._home.models)
-        model = refit(dataset, winner.model, winner.params, seed=winner.seed, own=own)
         if winner.model in own:
             shutil.copytree(self._home.models, self.recommender / OWN_CODE, dirs_exist_ok=True)
-        popular = Popularity().fit(dataset.sessions, seed=winner.seed)
-        return Answerer(
-            model,
-            dataset.vocabulary,
+        return assemble(
+            dataset,
             catalogue,
-            popular.score(dataset.sessions.items[:1]),
+            winner.model,
+            winner.params,
+            seed=winner.seed,
+            own=own,
+            hide_purchased=self._settings.behave.hide_purchased,
+            checkpoints=self._home.checkpoints(tenant),
+        )
+
+    def _learned_with(self) -> LearnedWith:
+        settings = self._settings.learn
+        return LearnedWith(
+            history_days=settings.history_days,
+            min_session_length=settings.min_session_length,
+            test_share=settings.test_share,
+            max_test_sessions=settings.max_test_sessions,
             hide_purchased=self._settings.behave.hide_purchased,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -22,9 +23,17 @@ PACKAGES = (
 )
 
 
+OPTIONAL = ("lightgbm", "jax", "jaxlib")
+"""Packages of extras that a model may have been fitted with, where they are installed."""
+
+
 def package_versions() -> dict[str, str]:
     """The versions of the packages that a model's figures can depend on."""
-    return {name: metadata.version(name) for name in PACKAGES}
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    for name in OPTIONAL:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def code_version(root: Path) -> str:

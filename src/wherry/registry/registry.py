@@ -105,6 +105,10 @@ class Registry:
         """A tenant's releases, the newest first, each with whether it was rolled back."""
         return self._store.releases(tenant)
 
+    def folder(self, release: Release) -> Path:
+        """The folder that a release answers from, whether it is the champion or not."""
+        return self._store.folder(release)
+
     def rollback(self, tenant: TenantId, to: int | None = None) -> Release:
         """Make an earlier version the champion: the one before, or the version ``to``.
 

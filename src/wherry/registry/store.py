@@ -154,6 +154,11 @@ class Store:
             client.set_registered_model_alias(name, CHAMPION, str(to))
         return known[to][0]
 
+    def folder(self, release: Release) -> Path:
+        """The folder of a release's recommender."""
+        with _explained():
+            return self.folder_of(self.client.get_model_version(release.name, str(release.version)))
+
     def folder_of(self, version: ModelVersion) -> Path:
         """The folder of a version's recommender, also after the project has moved.
 
