@@ -150,12 +150,16 @@ def describe(
     weights: Weights,
     near: float,
     n_candidates: int,
+    shares: NDArray[np.float32],
+    further: NDArray[np.int32],
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """What the first stage retrieves for a session: items and scores, and the
     features, (n, F), of the best ``n_candidates``, which come first.
 
     The scores blend those of the kNN's second step with the shares among what stands near,
-    which weigh ``near`` of the whole; the session's own items come back as repeats do.
+    which weigh ``near`` of the whole; the session's own items come back as repeats do. Where
+    another retriever gives each item a share, (n_items,) or none, it is added, and the items
+    that it retrieves, ``further``, are as well.
     """
     start = max(0, len(session) - LONGEST)
     session = session[start:]
@@ -178,6 +182,9 @@ def describe(
             size += 1
     found = scratch.scored[:size].copy()
     scores = _first_stage(found, own, chances, scratch, room, near)
+    if len(shares) > 0:
+        found, scores = _add_shares(found, scores, own, shares, further, scratch, room)
+        size = len(found)
     found, scores = _head_first(found, scores, n_candidates, room)
     n = min(n_candidates, size)
     rows = np.zeros((n, len(FEATURES)), dtype=np.float32)
@@ -264,6 +271,34 @@ def _first_stage(
             if own[back] == item:
                 scores[place] = came[back]
     return scores
+
+
+@kernel
+def _add_shares(
+    found: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    own: NDArray[np.int32],
+    shares: NDArray[np.float32],
+    further: NDArray[np.int32],
+    scratch: Scratch,
+    room: Room,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Add another retriever's shares to the scores, and its items to those found."""
+    items = np.empty(len(found) + len(further), dtype=np.int32)
+    items[: len(found)] = found
+    size = len(found)
+    for item in further:
+        is_known = scratch.scores[item] != 0 or room.near[item] != 0 or room.follows[item] != 0
+        for other in own:
+            is_known = is_known or other == item
+        if not is_known:
+            items[size] = item
+            size += 1
+    added = np.zeros(size, dtype=np.float32)
+    added[: len(found)] = scores
+    for place in range(size):
+        added[place] += shares[items[place]]
+    return items[:size].copy(), added
 
 
 @kernel

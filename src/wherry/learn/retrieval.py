@@ -16,6 +16,9 @@ from wherry.learn.model import as_session
 from wherry.learn.neighbours import Scratch
 from wherry.learn.sessions import Sessions
 
+_NO_SHARES = np.empty(0, dtype=np.float32)
+_NO_ITEMS = np.empty(0, dtype=np.int32)
+
 
 class Retrieval:
     """The session kNN's index and facts about items, with room for the questions of each thread."""
@@ -36,7 +39,13 @@ class Retrieval:
         return len(self._facts.seen)
 
     def describe(
-        self, session: NDArray[np.int32], candidates: int, *, near: float = 0.25
+        self,
+        session: NDArray[np.int32],
+        candidates: int,
+        *,
+        near: float = 0.25,
+        shares: NDArray[np.float32] = _NO_SHARES,
+        further: NDArray[np.int32] = _NO_ITEMS,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Items, their scores and features of the best; see :func:`.features.describe`."""
         mine = getattr(self._local, "room", None)
@@ -52,6 +61,8 @@ class Retrieval:
             self._weights,
             near,
             candidates,
+            shares,
+            further,
         )
 
     def save(self, folder: Path) -> None:

@@ -18,7 +18,8 @@ from wherry.errors import ModelError
 from wherry.learn.features import FEATURES
 from wherry.learn.instances import Instances
 from wherry.learn.model import ModelFile
-from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.neural import GRU4Rec, Network, SASRec
+from wherry.learn.ranking import Ranking, spread_out, top, top_of
 from wherry.learn.retrieval import Retrieval
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
@@ -32,7 +33,12 @@ _DEFAULTS: Params = {
     "trees": 200,
     "leaves": 31,
     "rate": 0.06,
+    "neural": "",
 }
+
+NEURAL = ("neural", "neural_of_best", "neural_share")
+"""What a neural retriever says of an item: ln of its share, the same against the best item's,
+and the share."""
 
 _FEWEST_QUESTIONS = 20
 """With fewer there is nothing to learn an order from: the first stage answers alone."""
@@ -48,6 +54,9 @@ class TwoStage:
     The trees are fitted on ``questions`` prefixes from the last ``tail`` of the sessions, in
     ``windows`` equal parts: those of each part are put to retrievers that know only the
     sessions before it. The retrievers that answer then know all sessions.
+
+    ``neural`` names a neural model (``gru4rec``, ``sasrec``) that retrieves as well, and whose
+    shares are features. The trees are grown on one that knows only the sessions before the tail.
     """
 
     name: ClassVar[str] = "twostage"
@@ -68,6 +77,7 @@ class TwoStage:
         trees: int = 200,
         leaves: int = 31,
         rate: float = 0.06,
+        neural: str = "",
     ) -> None:
         if candidates < 1 or windows < 1 or not 0 < tail < 1:
             raise ModelError(
@@ -76,7 +86,14 @@ class TwoStage:
             )
         self.candidates, self.questions = candidates, questions
         self.windows, self.tail = windows, tail
+        if neural and neural not in _NETWORKS:
+            raise ModelError(
+                f"twostage was given neural={neural!r}; there are {', '.join(_NETWORKS)}."
+            )
         self.trees, self.leaves, self.rate = trees, leaves, rate
+        self.neural = neural
+        self._network: Network | None = None
+        self._checkpoint: Path | None = None
         self._stage: Retrieval | None = None
         self._text = ""
         self._trees: Trees | None = None
@@ -86,22 +103,37 @@ class TwoStage:
         """The parameters it was constructed with."""
         return {name: getattr(self, name) for name in _DEFAULTS}
 
+    def checkpoint_in(self, folder: Path) -> None:
+        """Keep the state of the neural model's training in a folder, to go on from there."""
+        self._checkpoint = folder
+
     def fit(self, sessions: Sessions, *, seed: int) -> Self:
         """Fit the trees on the tail of the sessions, then the retrievers on all of them.
 
         Raises:
-            ModelError: LightGBM is not installed.
+            ModelError: LightGBM is not installed, or JAX where ``neural`` needs it.
         """
         groups = self._questions(sessions, seed)
         stage = Retrieval.fit(sessions)
+        network = self._train(sessions, seed, "all")
         if len(groups) < _FEWEST_QUESTIONS:
-            return self._know(stage, "")
-        return self._know(stage, self._grow(groups, seed))
+            return self._know(stage, network, "")
+        return self._know(stage, network, self._grow(groups, seed))
+
+    def _train(self, sessions: Sessions, seed: int, name: str) -> Network | None:
+        """The neural model, fitted; None where none is asked for."""
+        if not self.neural:
+            return None
+        network = _NETWORKS[self.neural]()
+        if self._checkpoint is not None:
+            network.checkpoint_in(self._checkpoint / name)
+        return network.fit(sessions, seed=seed)
 
     def _questions(self, sessions: Sessions, seed: int) -> list[_Group]:
         """The candidates of prefixes whose next item is among them, with their features."""
         cuts = np.linspace(1 - self.tail, 1, self.windows + 1) * len(sessions)
         groups: list[_Group] = []
+        network = self._train(sessions.take(np.arange(int(cuts[0]))), seed, "before")
         for start, stop in zip(cuts.astype(int)[:-1], cuts.astype(int)[1:], strict=True):
             places = np.arange(stop)
             if start == 0 or start == stop:
@@ -110,7 +142,7 @@ class TwoStage:
             asked = Instances.of(sessions.take(places[start:]))
             order = np.random.default_rng(seed).permutation(len(asked))
             for i in np.sort(order[: self.questions // self.windows]):
-                items, _, rows = stage.describe(asked.prefix(i), self.candidates)
+                items, _, rows = describe(stage, network, asked.prefix(i), self.candidates)
                 hits = items[: len(rows)] == asked.targets[i]
                 if hits.any():
                     groups.append(_Group(rows, hits))
@@ -123,7 +155,7 @@ class TwoStage:
             rows,
             label=np.concatenate([group.hits for group in groups]),
             group=[len(group.rows) for group in groups],
-            feature_name=list(FEATURES),
+            feature_name=[*FEATURES, *NEURAL][: rows.shape[1]],
             params={"verbose": -1, "max_bin": 255},
         )
         settings = {
@@ -141,8 +173,8 @@ class TwoStage:
         }
         return str(lightgbm.train(settings, data, self.trees).model_to_string())
 
-    def _know(self, stage: Retrieval, text: str) -> Self:
-        self._stage, self._text = stage, text
+    def _know(self, stage: Retrieval, network: Network | None, text: str) -> Self:
+        self._stage, self._network, self._text = stage, network, text
         self._trees = Trees.parse(text) if text else None
         return self
 
@@ -154,7 +186,7 @@ class TwoStage:
 
     def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """What the first stage retrieves, once each, the candidates with the trees' scores."""
-        items, scores, rows = self._fitted.describe(session, self.candidates)
+        items, scores, rows = describe(self._fitted, self._network, session, self.candidates)
         if self._trees is None:
             is_scored = scores > 0
             return items[is_scored], scores[is_scored]
@@ -176,6 +208,8 @@ class TwoStage:
         ModelFile(self.name, self.params).save(folder)
         self._fitted.save(folder)
         (folder / "trees.txt").write_text(self._text, encoding="utf-8")
+        if self._network is not None:
+            self._network.save(folder / "neural")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -185,7 +219,33 @@ class TwoStage:
             text = (folder / "trees.txt").read_text(encoding="utf-8")
         except OSError as error:
             raise ModelError(f"{folder / 'trees.txt'}: {error}. Fit the model again.") from error
-        return model._know(Retrieval.load(folder), text)
+        network = _NETWORKS[model.neural].load(folder / "neural") if model.neural else None
+        return model._know(Retrieval.load(folder), network, text)
+
+
+_NETWORKS: dict[str, type[Network]] = {each.name: each for each in (GRU4Rec, SASRec)}
+
+
+def describe(
+    stage: Retrieval, network: Network | None, session: NDArray[np.int32], candidates: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """What the retrievers find for a session: items, scores, and features of the best.
+
+    The columns are :data:`wherry.learn.features.FEATURES`, then :data:`NEURAL` where there is
+    a network.
+    """
+    if network is None:
+        return stage.describe(session, candidates)
+    logits = network.logits(session)
+    best = logits.max()
+    shares = np.exp(logits - best)
+    total = shares.sum()
+    shares /= total
+    further = top(logits, candidates).items
+    items, scores, rows = stage.describe(session, candidates, shares=shares, further=further)
+    told = logits[items[: len(rows)]] - best
+    columns = (told - np.log(total), told, shares[items[: len(rows)]])
+    return items, scores, np.column_stack((rows, np.maximum(columns, -50).T.astype(np.float32)))
 
 
 class _Group(NamedTuple):
