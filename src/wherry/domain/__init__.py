@@ -1,5 +1,6 @@
 """The nouns: frozen structs that every other floor speaks in."""
 
+from wherry.domain.answer import LoggedAnswer, Role
 from wherry.domain.candidate import Candidate, Estimate, Params, Trial
 from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, PROTOCOL_TYPES, Event, EventItem
 from wherry.domain.ids import (
@@ -13,6 +14,7 @@ from wherry.domain.ids import (
     tenant_id,
 )
 from wherry.domain.release import LearnedWith, Release
+from wherry.domain.rollout import Mode, Rollout
 from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
 from wherry.domain.verdict import Check, Severity, Verdict
 
@@ -30,9 +32,13 @@ __all__ = [
     "EventItem",
     "ItemId",
     "LearnedWith",
+    "LoggedAnswer",
+    "Mode",
     "Outcome",
     "Params",
     "Release",
+    "Role",
+    "Rollout",
     "RunId",
     "RunRecord",
     "SessionId",
