@@ -158,7 +158,17 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-fields = ["tenant", "session_items", "session_id", "k", "filter", "exclude", "purchased", "x"]
+fields = [
+    "tenant",
+    "session_items",
+    "session_id",
+    "visitor_id",
+    "k",
+    "filter",
+    "exclude",
+    "purchased",
+    "x",
+]
 requests = st.dictionaries(st.sampled_from(fields), json_values, max_size=5)
 bodies = st.binary(max_size=200) | requests.map(lambda value: json.dumps(value).encode())
 

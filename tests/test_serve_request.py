@@ -12,11 +12,12 @@ from wherry.serve.request import Limits, RecommendRequest, how_many, read_json, 
 def test_json_and_link_ask_for_the_same() -> None:
     body = (
         b'{"session_items":["a","b"],"k":5,"filter":{"category":["x"],"brand":["y","z"],'
-        b'"price":{"min":1,"max":2.5}},"exclude":["c"],"tenant":"north","session_id":"s"}'
+        b'"price":{"min":1,"max":2.5}},"exclude":["c"],"tenant":"north","session_id":"s",'
+        b'"visitor_id":"v"}'
     )
     link = (
         b"items=a,b&k=5&category=x&filter.brand=y,z&price_min=1&price_max=2.5"
-        b"&exclude=c&tenant=north&session_id=s"
+        b"&exclude=c&tenant=north&session_id=s&visitor_id=v"
     )
     assert read_json(body) == read_link(link)
     assert read_link(b"items=a&items=b") == RecommendRequest(session_items=["a", "b"])

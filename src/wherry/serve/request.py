@@ -36,6 +36,9 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     session_id: Annotated[
         str | None, Meta(description="A session whose items the server knows itself.")
     ] = None
+    visitor_id: Annotated[
+        str | None, Meta(description="Who is recommended to, as the shop's events call them.")
+    ] = None
     k: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="How many items to recommend.")
     ] = None
@@ -68,6 +71,7 @@ _COMMAS = " (separated by commas, or given again and again)"
 PARAMETERS = (
     Parameter("items", _TEXT, "Items that the visitor looked at, latest last" + _COMMAS, True),
     Parameter("session_id", _TEXT, "A session whose items the server knows itself."),
+    Parameter("visitor_id", _TEXT, "Who is recommended to, as the shop's events call them."),
     Parameter("k", {"type": "integer", "minimum": 1}, "How many items to recommend."),
     Parameter("category", _TEXT, "Only items of these categories" + _COMMAS, True),
     Parameter("price_min", _NUMBER, "Only items of at least this price."),
