@@ -7,8 +7,13 @@ from wherry.report.leaderboard import best_values, families, ranked
 
 def test_the_winner_comes_first_and_the_rest_by_mrr():
     names = [c.name for c in ranked(records.candidates(), winner="rules")]
-    assert names == ["rules", "knn", "popularity"]
-    assert [c.name for c in ranked(records.candidates())] == ["knn", "rules", "popularity"]
+    assert names == ["rules", "knn", "gru4rec", "popularity"]
+    assert [c.name for c in ranked(records.candidates())] == [
+        "knn",
+        "gru4rec",
+        "rules",
+        "popularity",
+    ]
 
 
 def test_a_candidate_that_failed_comes_last_even_as_the_winner():

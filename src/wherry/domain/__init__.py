@@ -1,7 +1,7 @@
 """The nouns: frozen structs that every other floor speaks in."""
 
 from wherry.domain.answer import LoggedAnswer, Role
-from wherry.domain.candidate import Candidate, Estimate, Params, Trial
+from wherry.domain.candidate import Candidate, Epoch, Estimate, Params, Trial
 from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, PROTOCOL_TYPES, Event, EventItem
 from wherry.domain.ids import (
     DEFAULT_TENANT,
@@ -26,6 +26,7 @@ __all__ = [
     "STAGES",
     "Candidate",
     "Check",
+    "Epoch",
     "Estimate",
     "Event",
     "EventId",

@@ -22,6 +22,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     figure: float
 
 
+class Epoch(msgspec.Struct, frozen=True):
+    """A point of a training curve: the mean loss of a step, in nats, and the seconds so far."""
+
+    epoch: int
+    loss: float
+    seconds: float
+
+
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the leaderboard.
 
@@ -30,7 +38,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     validation window to choose ``params``. One answer of 20 items takes ``answer_microseconds``
     in the median and ``p99_microseconds`` at worst but for one in a hundred; a loaded model takes
     ``memory_bytes`` at most. ``folder`` is where the fitted model lies; ``error`` says why there
-    is none; ``excluded`` says which bound of the shop's keeps it from winning.
+    is none; ``excluded`` says which bound of the shop's keeps it from winning. ``curve`` is the
+    loss of each epoch, of a model that is trained in epochs.
     """
 
     name: str
@@ -39,6 +48,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     metrics: dict[str, Estimate]
     trials: tuple[Trial, ...] = ()
+    curve: tuple[Epoch, ...] = ()
     fit_seconds: float = 0.0
     answer_microseconds: float = 0.0
     p99_microseconds: float = 0.0

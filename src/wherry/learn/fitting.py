@@ -64,6 +64,7 @@ def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
         seed=plan.seed,
         metrics=evaluation.summary(seed=plan.seed),
         trials=choice.trials,
+        curve=tuple(getattr(model, "curve", ())),
         fit_seconds=fit_seconds,
         answer_microseconds=cost.p50_microseconds,
         p99_microseconds=cost.p99_microseconds,

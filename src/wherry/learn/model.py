@@ -24,7 +24,9 @@ class Model(Protocol):
     ``wherry.testing.check_model`` runs a class through the laws written here.
 
     A class may declare ``space`` beside its grid: the ranges in which ``[learn.search]`` looks
-    for parameters (:data:`wherry.learn.space.Space`). Without it the grid alone is tried.
+    for parameters (:data:`wherry.learn.space.Space`). Without it the grid alone is tried. A model
+    that is trained in epochs may have a ``curve``, a list of :class:`wherry.domain.Epoch`, which
+    the card shows.
     """
 
     name: ClassVar[str]

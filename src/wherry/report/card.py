@@ -26,8 +26,10 @@ from wherry.report import leaderboard, numbers
 from wherry.report.changes import Change, Previous, changes
 from wherry.report.character import Trait, is_character, traits
 from wherry.report.conclusion import OUTCOME_SYMBOLS, Conclusion, conclude, conclude_tenant
+from wherry.report.curves import Curve, plot_curves
 from wherry.report.dag import draw_stages
 from wherry.report.plot import Bar, Dot, plot_intervals, plot_seconds
+from wherry.report.price import Priced, plot_price
 from wherry.report.slices import SliceTable, is_comparison, slice_tables
 from wherry.report.svg import shorten
 
@@ -71,6 +73,8 @@ class TenantPage(msgspec.Struct, frozen=True, kw_only=True):
     best: Mapping[str, float]
     baseline: str
     plots: tuple[tuple[str, Markup], ...]
+    price: tuple[str, Markup] | None
+    curves: Markup | None
     behave: tuple[Check, ...]
     slices: tuple[SliceTable, ...]
     traits: tuple[Trait, ...]
@@ -163,6 +167,8 @@ def _tenant_page(
         best=leaderboard.best_values(fitted),
         baseline=baseline if any(c.name == baseline and c.metrics for c in fitted) else "",
         plots=tuple(_interval_plots(fitted, run.winner, baseline)),
+        price=_price_plot(fitted, run.winner, _p99_bound(record)),
+        curves=_curve_plot(fitted, run.winner),
         behave=tuple(c for c in _failing_first(run.behave) if _stands_alone(c)),
         slices=slice_tables(run.behave) if run.behave is not None else (),
         traits=traits(run.behave) if run.behave is not None else (),
@@ -183,6 +189,30 @@ def _interval_plots(
         ]
         if dots:
             yield metric, plot_intervals(metric, dots, baseline=baseline)
+
+
+def _price_plot(
+    candidates: tuple[Candidate, ...], winner: str, p99_bound: float
+) -> tuple[str, Markup] | None:
+    """Quality against latency, by the first metric that two candidates or more have."""
+    for metric in leaderboard.PREFERRED:
+        priced = [
+            Priced(
+                c.name, c.metrics[metric], c.p99_microseconds, c.name == winner, bool(c.excluded)
+            )
+            for c in candidates
+            if metric in c.metrics
+            and leaderboard.is_finite(c.metrics[metric])
+            and c.p99_microseconds > 0
+        ]
+        if len(priced) > 1:
+            return metric, plot_price(metric, priced, p99_bound=p99_bound)
+    return None
+
+
+def _curve_plot(candidates: tuple[Candidate, ...], winner: str) -> Markup | None:
+    curves = [Curve(c.name, c.curve, c.name == winner) for c in candidates if c.curve]
+    return plot_curves(curves) if curves else None
 
 
 def _bars(record: RunRecord) -> Iterator[Bar]:
@@ -216,6 +246,14 @@ def _baseline(record: RunRecord) -> str:
     behave = record.settings.get("behave")
     name = behave.get("baseline") if isinstance(behave, Mapping) else None
     return name if isinstance(name, str) else DEFAULT_BASELINE
+
+
+def _p99_bound(record: RunRecord) -> float:
+    """``[learn.slo] p99_ms`` in microseconds; 0 where there is no bound."""
+    learn = record.settings.get("learn")
+    slo = learn.get("slo") if isinstance(learn, Mapping) else None
+    bound = slo.get("p99_ms") if isinstance(slo, Mapping) else None
+    return float(bound) * 1000 if isinstance(bound, (int, float)) else 0.0
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -6,13 +6,13 @@ wide page alike while its letters keep their size.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import msgspec
 from markupsafe import Markup
 
 from wherry.domain import Estimate
+from wherry.report.axis import linear_ticks, place, tick_label
 from wherry.report.numbers import measured, metric, seconds
 from wherry.report.svg import element, shorten
 
@@ -43,7 +43,9 @@ def plot_intervals(title: str, dots: Sequence[Dot], *, baseline: str = "") -> Ma
     The interval of the dot named ``baseline`` is drawn through all rows as a band with a
     line, so that what clears it is seen at once.
     """
-    ticks = _ticks(min(d.estimate.low for d in dots), max(d.estimate.high for d in dots), target=5)
+    ticks = linear_ticks(
+        min(d.estimate.low for d in dots), max(d.estimate.high for d in dots), target=5
+    )
     height = ROW * len(dots) + AXIS
     parts = [element("title", f"{title} with 95% intervals: {_listed(dots)}")]
     parts += [_tick(tick, ticks, height - AXIS) for tick in ticks]
@@ -95,12 +97,12 @@ def _band(e: Estimate, ticks: list[float], height: float) -> Markup:
 
 def _tick(tick: float, ticks: list[float], height: float) -> Markup:
     x = _percent(tick, ticks)
-    step = ticks[1] - ticks[0]
-    label = metric(tick) if step < 0.01 else metric(tick)[:-1]
     return element(
         "g",
         element("line", x1=x, x2=x, y1=0, y2=height, class_="grid"),
-        element("text", label, x=x, y=height + 16, class_="tick", text_anchor="middle"),
+        element(
+            "text", tick_label(tick, ticks), x=x, y=height + 16, class_="tick", text_anchor="middle"
+        ),
     )
 
 
@@ -118,18 +120,9 @@ def _bar(bar: Bar, share: float, y: float) -> Markup:
     )
 
 
-def _ticks(low: float, high: float, *, target: int) -> list[float]:
-    """Round numbers from just below ``low`` to just above ``high``, about ``target`` steps."""
-    span = (high - low) or abs(high) or 1.0
-    power = 10.0 ** math.floor(math.log10(span / target))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= span / target * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [n * step for n in range(first, max(last, first + 1) + 1)]
-
-
 def _position(value: float, ticks: list[float]) -> float:
     """Where a value stands, in per cent: names have their place to its left, values right."""
-    return LEFT + SPAN * (value - ticks[0]) / (ticks[-1] - ticks[0])
+    return LEFT + SPAN * place(value, ticks[0], ticks[-1])
 
 
 def _percent(value: float, ticks: list[float]) -> str:

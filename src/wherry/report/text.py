@@ -51,19 +51,26 @@ def leaderboard_table(candidates: Iterable[Candidate], winner: str = "") -> Grou
     shown = [m for m in SHOWN_METRICS if any(m in c.metrics for c in ranked)]
     table = _table()
     table.add_column("", width=1)
-    table.add_column("candidate", overflow="ellipsis", no_wrap=True, max_width=18)
-    for metric in shown:
-        table.add_column(metric.replace("coverage", "cover"), justify="right", no_wrap=True)
-    table.add_column("fit", justify="right", no_wrap=True)
-    table.add_column("p99", justify="right", no_wrap=True)
-    for candidate in ranked:
+    table.add_column("candidate", overflow="fold", max_width=18)
+    rows = [
+        (
+            *(_measured(candidate, name) for name in shown),
+            numbers.seconds(candidate.fit_seconds),
+            numbers.microseconds(candidate.p99_microseconds),
+        )
+        for candidate in ranked
+    ]
+    heads = [*(metric.replace("coverage", "cover") for metric in shown), "fit", "p99"]
+    for head, *figures in zip(heads, *rows, strict=True):
+        # Where it gets narrow the name gives way: half a figure is none.
+        width = max(len(head), *(len(str(figure)) for figure in figures), 0)
+        table.add_column(head, justify="right", no_wrap=True, min_width=width)
+    for candidate, row in zip(ranked, rows, strict=True):
         won = candidate.name == winner
         table.add_row(
             _mark("✗" if candidate.error or candidate.excluded else "★" if won else ""),
             _plain(candidate.name, "bold" if won else ""),
-            *(_measured(candidate, name) for name in shown),
-            numbers.seconds(candidate.fit_seconds),
-            numbers.microseconds(candidate.p99_microseconds),
+            *row,
         )
     errors = (
         _plain(f"✗ {c.name}: {c.error or c.excluded}", "red")

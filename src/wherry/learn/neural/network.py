@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from wherry.domain import Params
+from wherry.domain import Epoch, Params
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.neural.batches import LONGEST
 from wherry.learn.neural.encoders import GRU, Attention, Encoder, Weights
-from wherry.learn.neural.training import CURVE, INPUT_NORM, Epoch, Settings, Trained, train
+from wherry.learn.neural.training import CURVE, INPUT_NORM, Settings, Trained, train
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.repeats import (
     LONGEST as LONGEST_REPEAT,

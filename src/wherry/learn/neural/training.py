@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from wherry.domain import Epoch
 from wherry.errors import ModelError
 from wherry.learn.arrays import load_array, save_arrays
 from wherry.learn.neural.batches import Batch, Draw, Pieces, epoch_batches
@@ -48,14 +49,6 @@ class Settings(NamedTuple):
     negatives: int
     alpha: float
     temperature: float
-
-
-class Epoch(msgspec.Struct, frozen=True):
-    """A point of the training curve: the mean loss of a step, in nats, and the seconds so far."""
-
-    epoch: int
-    loss: float
-    seconds: float
 
 
 class Trained(NamedTuple):
