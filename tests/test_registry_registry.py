@@ -18,7 +18,7 @@ from wherry.learn.catalogue import Catalogue
 from wherry.learn.models import load_released_model
 from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Sessions, Vocabulary
-from wherry.registry import CHAMPION, Registry, model_name
+from wherry.registry import CHALLENGER, CHAMPION, Registry, model_name
 from wherry.serve import load_recommender
 
 NORTH = TenantId("north")
@@ -35,7 +35,9 @@ def write_recommender(folder: Path, best: int) -> Path:
     return folder
 
 
-def make_release(registry: Registry, folder: Path, tenant: TenantId, best: int) -> Release:
+def make_release(
+    registry: Registry, folder: Path, tenant: TenantId, best: int, *, as_champion: bool = True
+) -> Release:
     """Release a recommender that ranks ``best`` highest."""
     candidate = Candidate(
         name="popularity",
@@ -47,7 +49,7 @@ def make_release(registry: Registry, folder: Path, tenant: TenantId, best: int) 
     runs = registry.log_candidates(tenant, [candidate], {"wherry.snapshot": "3"})
     release = serve_shop.release(0, tenant)
     source = write_recommender(folder / str(best) / "recommender", best)
-    return registry.release(release, source, runs["popularity"])
+    return registry.release(release, source, runs["popularity"], as_champion=as_champion)
 
 
 @pytest.fixture(scope="module")
@@ -254,3 +256,34 @@ def test_a_release_of_a_registry_elsewhere_is_fetched_and_answers(
     _, folder = registry.champions()[DEFAULT_TENANT]
     assert folder.is_relative_to(tmp_path / "here")
     assert shown_first(registry, NORTH) == "i4"
+
+
+def test_a_version_that_is_to_be_tried_changes_nothing_until_it_is_promoted(
+    registry: Registry, tmp_path: Path
+) -> None:
+    tried = make_release(registry, tmp_path / "made", DEFAULT_TENANT, 2, as_champion=False)
+    assert tried.version == 5
+    champion = registry.champion(DEFAULT_TENANT)
+    assert champion is not None
+    assert champion.version == 4
+    registry.name_challenger(DEFAULT_TENANT, 5)
+    assert mlflow.MlflowClient(registry.uri).get_model_version_by_alias(
+        "recommender", CHALLENGER
+    ).version in ("5", 5)
+    registry.promote(tried)
+    registry.name_challenger(DEFAULT_TENANT, None)
+    champion = registry.champion(DEFAULT_TENANT)
+    assert champion is not None
+    assert champion.version == 5
+    assert registry.rollback(DEFAULT_TENANT).version == 4
+
+
+def test_a_rollback_passes_over_what_was_tried_and_never_the_champion(
+    registry: Registry, tmp_path: Path
+) -> None:
+    make_release(registry, tmp_path / "tried", DEFAULT_TENANT, 2, as_champion=False)
+    make_release(registry, tmp_path / "made", DEFAULT_TENANT, 3)
+    assert registry.rollback(DEFAULT_TENANT).version == 4
+    # Asked for by number it comes, and has then been the champion.
+    assert registry.rollback(DEFAULT_TENANT, 5).version == 5
+    assert (5, False) in [(each.version, gone) for each, gone in registry.releases(DEFAULT_TENANT)]

@@ -2,6 +2,7 @@
 
 from wherry.domain.answer import LoggedAnswer, Role
 from wherry.domain.candidate import Candidate, Epoch, Estimate, Params, Trial
+from wherry.domain.decision import Act, Decision
 from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, PROTOCOL_TYPES, Event, EventItem
 from wherry.domain.ids import (
     DEFAULT_TENANT,
@@ -14,7 +15,7 @@ from wherry.domain.ids import (
     tenant_id,
 )
 from wherry.domain.release import LearnedWith, Release
-from wherry.domain.rollout import Mode, Rollout
+from wherry.domain.rollout import Mode, Rollout, draw, unit_of
 from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
 from wherry.domain.verdict import Check, Severity, Verdict
 
@@ -24,8 +25,10 @@ __all__ = [
     "INTERACTION_TYPES",
     "PROTOCOL_TYPES",
     "STAGES",
+    "Act",
     "Candidate",
     "Check",
+    "Decision",
     "Epoch",
     "Estimate",
     "Event",
@@ -50,5 +53,7 @@ __all__ = [
     "Trial",
     "Verdict",
     "VisitorId",
+    "draw",
     "tenant_id",
+    "unit_of",
 ]

@@ -7,6 +7,9 @@ from wherry.domain import DEFAULT_TENANT, TenantId
 CHAMPION = "champion"
 """The alias of the version that answers."""
 
+CHALLENGER = "challenger"
+"""The alias of the version that is tried beside it, as long as it is."""
+
 
 def model_name(name: str, tenant: TenantId) -> str:
     """What a tenant's registered model is called: the bare name for the default tenant.

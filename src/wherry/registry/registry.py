@@ -97,12 +97,31 @@ class Registry:
         """
         return self._store.log_candidates(tenant, candidates, tags)
 
-    def release(self, release: Release, folder: Path, mlflow_run: str) -> Release:
-        """Register a recommender's folder as the next version and make it the champion."""
-        return self._store.release(release, folder, mlflow_run)
+    def release(
+        self, release: Release, folder: Path, mlflow_run: str, *, as_champion: bool = True
+    ) -> Release:
+        """Register a recommender's folder as the next version, and make it the champion unless
+        it is to be tried first."""
+        return self._store.release(release, folder, mlflow_run, as_champion=as_champion)
+
+    def promote(self, release: Release) -> None:
+        """Make a release that was tried the champion; nothing is rolled back by that.
+
+        Raises:
+            RegistryError: If MLflow can't be asked.
+        """
+        self._store.promote(release)
+
+    def name_challenger(self, tenant: TenantId, version: int | None) -> None:
+        """Let plain MLflow know what is tried as ``models:/NAME@challenger``; None: nothing.
+
+        Raises:
+            RegistryError: If MLflow can't be asked.
+        """
+        self._store.name_challenger(tenant, version)
 
     def releases(self, tenant: TenantId) -> list[tuple[Release, bool]]:
-        """A tenant's releases, the newest first, each with whether it was rolled back."""
+        """A tenant's releases, the newest first, each with whether roll-backs pass it over."""
         return self._store.releases(tenant)
 
     def folder(self, release: Release) -> Path:

@@ -23,9 +23,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from wherry.domain import Candidate, Release, TenantId
 from wherry.errors import RegistryError
-from wherry.registry.names import CHAMPION, model_name
+from wherry.registry.names import CHALLENGER, CHAMPION, model_name
 
 _ROLLED_BACK = "wherry.rolled_back"
+_UNPROVEN = "wherry.unproven"
 _TENANT = "wherry.tenant"
 _FACTS = "wherry.release"
 _ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
@@ -78,8 +79,13 @@ class Store:
             experiment = self._experiment(client, tenant)
             return {each.name: _log_run(client, experiment, each, tags) for each in candidates}
 
-    def release(self, release: Release, folder: Path, mlflow_run: str) -> Release:
+    def release(
+        self, release: Release, folder: Path, mlflow_run: str, *, as_champion: bool = True
+    ) -> Release:
         """Register a recommender's folder as the next version and make it the champion.
+
+        A version that is to be tried first is marked: until it has been the champion, no
+        roll-back goes back to it by itself.
 
         The folder, called ``recommender``, goes in whole with ``release.json``; MLflow loads it
         by a script, without pickle. What it came from is also a tag of the version, so that it
@@ -94,11 +100,31 @@ class Store:
             source = self._log_model(folder, mlflow_run)
             if self._find_model(client, name) is None:
                 client.create_registered_model(name, tags={_TENANT: release.tenant})
+            tags = {_FACTS: facts.decode()} | ({} if as_champion else {_UNPROVEN: "true"})
             version = client.create_model_version(
-                name, source=source, run_id=mlflow_run, tags={_FACTS: facts.decode()}
+                name, source=source, run_id=mlflow_run, tags=tags
             )
-            client.set_registered_model_alias(name, CHAMPION, version.version)
+            if as_champion:
+                client.set_registered_model_alias(name, CHAMPION, version.version)
         return msgspec.structs.replace(release, version=int(version.version))
+
+    def promote(self, release: Release) -> None:
+        """Make a release that was tried the champion."""
+        with _explained():
+            client = self.client
+            version = str(release.version)
+            for tag in (_UNPROVEN, _ROLLED_BACK):
+                client.delete_model_version_tag(release.name, version, tag)
+            client.set_registered_model_alias(release.name, CHAMPION, version)
+
+    def name_challenger(self, tenant: TenantId, version: int | None) -> None:
+        """Point the alias challenger to a version, or to none."""
+        name = model_name(self.name, tenant)
+        with _explained():
+            if version is None:
+                self.client.delete_registered_model_alias(name, CHALLENGER)
+            else:
+                self.client.set_registered_model_alias(name, CHALLENGER, str(version))
 
     def champions(self) -> dict[TenantId, tuple[Release, Path]]:
         """Every tenant's champion and the folder that it answers from."""
@@ -113,18 +139,19 @@ class Store:
         return found
 
     def releases(self, tenant: TenantId) -> list[tuple[Release, bool]]:
-        """A tenant's releases, the newest first, each with whether it was rolled back."""
+        """A tenant's releases, the newest first, each with whether roll-backs pass it over."""
         name = model_name(self.name, tenant)
         with _explained():
             versions = list(_pages(self.client.search_model_versions, f"name='{name}'"))
         versions.sort(key=lambda version: int(version.version), reverse=True)
-        return [(_read(version), _ROLLED_BACK in version.tags) for version in versions]
+        passed_over = {_ROLLED_BACK, _UNPROVEN}
+        return [(_read(version), bool(passed_over & version.tags.keys())) for version in versions]
 
     def rollback(self, tenant: TenantId, to: int | None = None) -> Release:
         """Make an earlier version the champion: the one before, or the version ``to``.
 
-        A version that was rolled back from is passed over by later roll-backs, unless it is
-        asked for by number.
+        A version that was rolled back from, or was tried and never the champion, is passed over,
+        unless it is asked for by number.
 
         Raises:
             RegistryError: If there is no champion, no such version, or nothing to go back to.
@@ -151,6 +178,7 @@ class Store:
                 client.set_model_version_tag(name, str(current), _ROLLED_BACK, "true")
             elif to != current:
                 client.delete_model_version_tag(name, str(to), _ROLLED_BACK)
+            client.delete_model_version_tag(name, str(to), _UNPROVEN)
             client.set_registered_model_alias(name, CHAMPION, str(to))
         return known[to][0]
 
