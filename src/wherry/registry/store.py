@@ -101,9 +101,7 @@ class Store:
             if self._find_model(client, name) is None:
                 client.create_registered_model(name, tags={_TENANT: release.tenant})
             tags = {_FACTS: facts.decode()} | ({} if as_champion else {_UNPROVEN: "true"})
-            version = client.create_model_version(
-                name, source=source, run_id=mlflow_run, tags=tags
-            )
+            version = client.create_model_version(name, source=source, run_id=mlflow_run, tags=tags)
             if as_champion:
                 client.set_registered_model_alias(name, CHAMPION, version.version)
         return msgspec.structs.replace(release, version=int(version.version))
