@@ -33,10 +33,10 @@ def test_an_answer_carries_item_score_name_and_release() -> None:
 def test_the_json_says_what_the_answer_says(query: Query) -> None:
     recommender = Recommender(answerer(), name='re"commender', version=3)
     answer = recommender.recommend(query, request_id="r1")
-    body, fallback = recommender.recommend_json(query, request_id="r1")
+    body, told = recommender.recommend_json(query, request_id="r1")
     assert msgspec.json.decode(body, type=Recommendation) == answer
     assert msgspec.json.decode(body) == msgspec.json.decode(msgspec.json.encode(answer))
-    assert fallback == answer.fallback
+    assert (told.from_model, told.fallback) == (answer.from_model, answer.fallback)
 
 
 def test_a_filter_that_makes_no_sense_is_refused() -> None:

@@ -23,8 +23,8 @@ def forgotten_text(done: Forgotten) -> list[Text]:
     """An erasure for the terminal."""
     traces = done.traces
     lines = [
-        f"Forgotten: {traces.events:,} events, {traces.rejected:,} rejected rows and "
-        f"{traces.deliveries:,} requests of {done.tenant}."
+        f"Forgotten: {traces.events:,} events, {traces.answers:,} answers, {traces.rejected:,} "
+        f"rejected rows and {traces.deliveries:,} requests of {done.tenant}."
     ]
     if done.gone_by is not None:
         lines.append(

@@ -15,8 +15,9 @@ import duckdb
 import msgspec
 import pyarrow as pa
 
+from wherry.collect.answers import Answers
 from wherry.collect.catalogue import apart_from
-from wherry.collect.inbox import Damaged, decode_page, keep_damaged
+from wherry.collect.inbox import AnswerBatch, Damaged, decode_page, keep_damaged
 from wherry.collect.known import mark_known_events
 from wherry.collect.load import Loaded
 from wherry.collect.values import literal
@@ -71,6 +72,7 @@ class Batch:
         self.counted = apart_from(excluded)
         self.load_id = next_load_id(con)
         self.n_deliveries = 0
+        self._answers = Answers()
         self._lines: list[bytes] = []
         self._deliveries: list[tuple[object, ...]] = []
         self._refusals: list[tuple[object, ...]] = []
@@ -80,6 +82,9 @@ class Batch:
         for entry in decode_page(page):
             if isinstance(entry, Damaged):
                 keep_damaged(path, entry.content)
+                continue
+            if isinstance(entry, AnswerBatch):
+                self._answers.take(entry)
                 continue
             delivery_id = (self.load_id << _PLACES) + self.n_deliveries
             self.n_deliveries += 1
@@ -109,7 +114,7 @@ class Batch:
             self._stage()
             mark_known_events(self.con, self.counted, gives_ids=True)
             taken, known = self._count()
-            self._write(places, taken, known)
+            answers = self._write(places, taken, known)
         except duckdb.Error as error:
             raise LakeError(f"The inbox was not loaded, and keeps what it has: {error}") from error
         finally:
@@ -121,6 +126,7 @@ class Batch:
             taken=taken,
             known=known,
             rejected=len(self._refusals),
+            answers=answers,
             seconds=time.perf_counter() - began,
         )
 
@@ -149,7 +155,7 @@ class Batch:
         assert row is not None
         return row[0] - row[1], row[1]
 
-    def _write(self, places: dict[str, int], taken: int, known: int) -> None:
+    def _write(self, places: dict[str, int], taken: int, known: int) -> int:
         fresh = "rowid NOT IN (SELECT id FROM temp.surplus)"
         stamp = f"TIMESTAMP '{self.now}'"
         self.con.execute("BEGIN")
@@ -169,6 +175,7 @@ class Batch:
                 "INSERT INTO lake.raw.rejected BY NAME "
                 f"SELECT *, {self.load_id} AS load_id, {stamp} AS rejected_at FROM refusals"
             )
+            answers = self._answers.append(self.con, self.load_id)
             for name, page in places.items():
                 self.con.execute(
                     f"INSERT INTO lake.raw.inbox VALUES ({literal(name)}, {page}, {self.load_id})"
@@ -186,6 +193,7 @@ class Batch:
             with suppress(duckdb.TransactionException):
                 self.con.execute("ROLLBACK")
             raise
+        return answers
 
     def _clear(self) -> None:
         for table in ("incoming", "surplus"):

@@ -38,7 +38,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one file.
 
     Each of its rows is ``taken``, ``known`` (in the log already, or twice in the file) or
-    ``rejected``. ``told`` counts what the events of the file newly told of their items. A
+    ``rejected``. ``told`` counts what the events of the file newly told of their items,
+    ``answers`` the server's own answers that the inbox held beside its events. A
     file that was loaded before is ``skipped``; ``load_id`` is then that load's.
     """
 
@@ -49,6 +50,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     known: int = 0
     rejected: int = 0
     told: int = 0
+    answers: int = 0
     seconds: float = 0.0
     is_skipped: bool = False
 

@@ -6,6 +6,8 @@ What is removed, for the visitors of one tenant:
 ``events``      their own; those of a session that bears their name; and those that
                 name them as the same person under another id (``user_id``,
                 ``anonymous_id``, ``previousId`` and their like in the properties)
+``answers``     those that they asked for, by themselves, in a session of theirs, or in
+                a request that one of their events names (``request_id``)
 ``rejected``    every row whose original text or reason mentions them
 ``deliveries``  every request that brought such an event or row, or mentions them.
                 The whole body goes: what others did stays in ``events``, and can't
@@ -42,9 +44,10 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     rejected: int = 0
     deliveries: int = 0
+    answers: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.rejected or self.deliveries)
+        return bool(self.events or self.rejected or self.deliveries or self.answers)
 
 
 class Person:
@@ -96,6 +99,23 @@ class Person:
             f"OR (({holds}) AND regexp_matches(properties, {named})))"
         )
 
+    def answers(self) -> str:
+        """SQL that is true of their rows in ``raw.answers``, while their events are there."""
+        ids = ", ".join(literal(visitor) for visitor in self.visitors)
+        begins = " OR ".join(
+            f"starts_with(session_id, {literal(visitor + sign)})"
+            for visitor in self.visitors
+            for sign in ".~"
+        )
+        theirs = f"FROM lake.raw.events WHERE {self.events()}"
+        return (
+            f"tenant = {literal(self.tenant)} AND (trim(visitor_id) IN ({ids}) "
+            f"OR trim(session_id) IN ({ids}) OR {begins} "
+            f"OR trim(session_id) IN (SELECT trim(session_id) {theirs}) "
+            "OR request_id IN (SELECT trim(json_extract_string(properties, '$.request_id')) "
+            f"{theirs} AND contains(properties, 'request_id')))"
+        )
+
 
 def find_events(con: duckdb.DuckDBPyConnection, person: Person) -> list[tuple[str, int]]:
     """The ids of their events, each with its load."""
@@ -123,12 +143,15 @@ def remove(con: duckdb.DuckDBPyConnection, person: Person) -> Traces:
     A deleted row is out of sight and still in the files and in older snapshots.
     """
     rejected, requests = _mentioned_rows(con, person)
+    answers = _count(con, f"lake.raw.answers WHERE {person.answers()}")
+    con.execute(f"DELETE FROM lake.raw.answers WHERE {person.answers()}")
     own = f"SELECT delivery_id FROM lake.raw.events WHERE {person.events()}"
     requests |= {id for (id,) in con.execute(own).fetchall() if id is not None}
     traces = Traces(
         events=_count(con, f"lake.raw.events WHERE {person.events()}"),
         rejected=len(rejected),
         deliveries=len(requests),
+        answers=answers,
     )
     con.execute(f"DELETE FROM lake.raw.events WHERE {person.events()}")
     _delete_rows(con, "rejected", "rowid", rejected)

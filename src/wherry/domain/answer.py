@@ -18,7 +18,7 @@ class Role(StrEnum):
     SHADOW = "shadow"
 
 
-class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One answer as it was given. Times are UTC.
 
     ``session`` holds the items that it was computed from, the latest last, whether they came

@@ -85,6 +85,38 @@ INBOX_COLUMNS = {
 }
 """How far each file of the inbox has been loaded: up to this page, all of it."""
 
+ANSWER_COLUMNS = {
+    "tenant": "VARCHAR",
+    "request_id": "VARCHAR",
+    "answered_at": "TIMESTAMP",
+    "model": "VARCHAR",
+    "version": "BIGINT",
+    "role": "VARCHAR",
+    "rollout": "VARCHAR",
+    "visitor_id": "VARCHAR",
+    "session_id": "VARCHAR",
+    "session": "VARCHAR[]",
+    "is_live": "BOOLEAN",
+    "k": "BIGINT",
+    "filter": "VARCHAR",
+    "exclude": "VARCHAR[]",
+    "purchased": "VARCHAR[]",
+    "items": "VARCHAR[]",
+    "scores": "DOUBLE[]",
+    "propensities": "DOUBLE[]",
+    "from_model": "BIGINT",
+    "fallback": "VARCHAR",
+    "rules": "VARCHAR",
+    "latency_us": "BIGINT",
+    "error": "VARCHAR",
+    "batch_id": "VARCHAR",
+    "place": "BIGINT",
+    "load_id": "BIGINT",
+}
+"""What was answered: a ``wherry.domain.LoggedAnswer`` a row, its ``rules`` a JSON object.
+
+An answer is known by its batch and its place in there: a client may give two requests one id."""
+
 TABLES = {
     "events": EVENT_COLUMNS,
     "items": ITEM_COLUMNS,
@@ -92,6 +124,7 @@ TABLES = {
     "loads": LOAD_COLUMNS,
     "deliveries": DELIVERY_COLUMNS,
     "inbox": INBOX_COLUMNS,
+    "answers": ANSWER_COLUMNS,
 }
 _NOTES = ("loads", "inbox")
 """Tables that get a row at a time, of plain words: these rows stand in the catalog itself."""

@@ -1,4 +1,5 @@
-"""How a project takes events in: its keys, its tracking plan and its inbox, as its settings say."""
+"""How a project takes events and answers in: its keys, its tracking plan and its inbox, as its
+settings say."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from wherry.collect.inbox import Inbox
 from wherry.collect.keys import Keys
 from wherry.collect.plan import Plan, check
 from wherry.collect.protocols import Bounds
-from wherry.config import Collect
+from wherry.config import Collect, Serve
 from wherry.project.home import Home
-from wherry.serve import CollectLimits, CollectRoutes, Metrics
+from wherry.serve import AnswerLog, CollectLimits, CollectRoutes, Metrics
 
 
 def collect_routes(
@@ -41,6 +42,11 @@ def collect_routes(
         is_behind_proxy=settings.behind_proxy,
         check=partial(check, plan=plan) if plan.event_types else None,
     )
+
+
+def answer_log(settings: Serve, metrics: Metrics) -> AnswerLog:
+    """The log of the answers that the settings want logged."""
+    return AnswerLog(metrics, clock=_now, share=settings.log_answers)
 
 
 def collect_limits(settings: Collect) -> CollectLimits:

@@ -40,7 +40,7 @@ from wherry.lake import (
 from wherry.learn.answer import Query
 from wherry.learn.models import load_released_model
 from wherry.project.cards import write_run_card
-from wherry.project.collecting import collect_routes
+from wherry.project.collecting import answer_log, collect_routes
 from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
@@ -400,6 +400,7 @@ class Project:
             sessions=PublishedSessions(self.lake, self.home.published),
             refresh_seconds=settings.refresh_seconds,
             collect=partial(self._collect_routes, name="serve"),
+            answers=partial(answer_log, settings),
             keys=self.keys,
         )
         with self._loading("wherry serve"):

@@ -1,6 +1,7 @@
 """Serve: every tenant's champion, answering over HTTP, replaced while it answers."""
 
 from wherry.learn.answer import Fallback, Query
+from wherry.serve.answers import AnswerLog
 from wherry.serve.app import create_app, create_collect_app
 from wherry.serve.collect import CollectLimits, CollectRoutes
 from wherry.serve.metrics import Metrics
@@ -16,6 +17,7 @@ from wherry.serve.request import Limits
 from wherry.serve.server import require_loopback, serve
 
 __all__ = [
+    "AnswerLog",
     "CollectLimits",
     "CollectRoutes",
     "Fallback",

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import wherry
 from wherry.collect.keys import Keys
+from wherry.serve.answers import AnswerLog
 from wherry.serve.champions import Champions, Loader, Source
 from wherry.serve.collect import CollectRoutes
 from wherry.serve.endpoints import ENDPOINTS
@@ -36,6 +37,10 @@ _CONTENT_POLICY = (
 )
 
 
+_LOG_GRACE_SECONDS = 5.0
+"""How long what waits for the log may take to be written once the server is to stop."""
+
+
 def create_app(
     source: Source,
     load: Loader,
@@ -44,6 +49,7 @@ def create_app(
     sessions: SessionLookup | None = None,
     refresh_seconds: float = 1.0,
     collect: Callable[[Metrics], CollectRoutes] | None = None,
+    answers: Callable[[Metrics], AnswerLog] | None = None,
     keys: Keys | None = None,
 ) -> ASGIApp:
     """Make the application.
@@ -51,20 +57,23 @@ def create_app(
     ``source`` says which release is each tenant's champion and is asked again every
     ``refresh_seconds``; ``load`` reads a release; ``sessions`` finds a session by its id.
     The first look at the champions is taken before the first request is. ``collect`` makes
-    the routes by which events come in; without it there are none. Once ``keys`` holds a read
+    the routes by which events come in; without it there are none. ``answers`` makes the log
+    of answers, which goes into the inbox of those routes. Once ``keys`` holds a read
     key, recommendations are for those who have one.
     """
     metrics = Metrics()
     champions = Champions(source, load, metrics)
+    log = answers(metrics) if answers and collect else None
     hot = RecommendRoute(
         champions,
         metrics,
         limits=limits or Limits(),
         sessions=sessions,
         guard=ReadGuard(keys) if keys is not None else None,
+        log=log,
     )
     routes = collect(metrics) if collect else None
-    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds)
+    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds, log)
 
 
 def create_collect_app(collect: Callable[[Metrics], CollectRoutes]) -> ASGIApp:
@@ -79,12 +88,13 @@ def _assemble(
     collect: CollectRoutes | None,
     metrics: Metrics,
     refresh_seconds: float = 1.0,
+    log: AnswerLog | None = None,
 ) -> ASGIApp:
     if collect is not None:
         hot = {**hot, **dict.fromkeys(ENDPOINTS, collect)}
     rest = Starlette(
         routes=_routes(champions, collect, metrics),
-        lifespan=_lifespan(champions, refresh_seconds, collect),
+        lifespan=_lifespan(champions, refresh_seconds, collect, log),
         exception_handlers={HTTPException: _problem, 500: _failure},
     )
     return Application(hot, rest, metrics)
@@ -175,12 +185,17 @@ def _json(body: msgspec.Struct, status: int = 200) -> Response:
 
 
 def _lifespan(
-    champions: Champions | None, refresh_seconds: float, collect: CollectRoutes | None
+    champions: Champions | None,
+    refresh_seconds: float,
+    collect: CollectRoutes | None,
+    log: AnswerLog | None,
 ) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if collect is not None:
             await collect.start()
+            if log is not None:
+                log.start(collect.inbox)
         watch = None
         if champions is not None:
             await asyncio.to_thread(champions.refresh)
@@ -192,6 +207,8 @@ def _lifespan(
                 watch.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watch
+            if log is not None:
+                await log.stop(_LOG_GRACE_SECONDS)
             if collect is not None:
                 await collect.stop()
 

@@ -93,6 +93,12 @@ class CollectRoutes:
         rate = self._limits.max_events_per_second
         self._rate = RateLimit(rate, rate * self._limits.burst_seconds)
 
+    @property
+    def inbox(self) -> Inbox:
+        """The inbox of this server, once it was started."""
+        assert self._inbox is not None
+        return self._inbox
+
     async def start(self) -> None:
         """Open the inbox; the first request needs it."""
         self._inbox = await asyncio.to_thread(self._open_inbox)
@@ -235,9 +241,8 @@ class CollectRoutes:
     async def _keep(self, delivery: Delivery, parsed: Parsed) -> Receipt:
         receipt = Receipt(0, 0)
         if parsed.events or parsed.refusals:
-            assert self._inbox is not None
             try:
-                receipt = await self._inbox.put(delivery, parsed)
+                receipt = await self.inbox.put(delivery, parsed)
             except InboxUnavailable as error:
                 again = str(error.retry_seconds).encode()
                 raise RequestError(503, str(error), headers=[(b"retry-after", again)]) from error

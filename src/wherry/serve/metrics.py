@@ -88,6 +88,17 @@ class Metrics:
             ["tenant", "protocol", "outcome"],
             registry=self.registry,
         )
+        self._answers = Counter(
+            "wherry_answers_logged",
+            "Answers that were put into the inbox.",
+            registry=self.registry,
+        )
+        self._answers_dropped = Counter(
+            "wherry_answers_dropped",
+            "Answers that are not in the log, by why: no room, or the inbox could not keep them.",
+            ["reason"],
+            registry=self.registry,
+        )
         # labels() takes a lock and builds a key: the hot route asks for the same few again.
         self._hot: dict[tuple[str, int], Counter] = {}
         self._hot_events: dict[tuple[TenantId, str, str], Counter] = {}
@@ -113,6 +124,14 @@ class Metrics:
     def fell_back(self, tenant: TenantId, fallback: str) -> None:
         """Count an answer that was filled from a fallback."""
         self._fallbacks.labels(tenant, fallback).inc()
+
+    def logged_answers(self, count: int) -> None:
+        """Count answers that are in the inbox."""
+        self._answers.inc(count)
+
+    def dropped_answers(self, reason: str, count: int) -> None:
+        """Count answers that are not, and won't be."""
+        self._answers_dropped.labels(reason).inc(count)
 
     def swapped(self, tenant: TenantId, name: str, version: int) -> None:
         """Note the release that answers for a tenant from now on."""

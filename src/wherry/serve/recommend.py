@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from wherry.domain import ItemId, SessionId, TenantId
 from wherry.errors import UsageError, did_you_mean
-from wherry.learn.answer import Query
+from wherry.learn.answer import Answer, Query
+from wherry.serve.answers import AnswerLog, Asked, logged
 from wherry.serve.bodies import ClientGone
 from wherry.serve.champions import Champions
 from wherry.serve.credentials import without_key_fields
@@ -51,7 +52,9 @@ class RecommendRoute:
         retry_seconds: int = 5,
         sessions: SessionLookup | None = None,
         guard: ReadGuard | None = None,
+        log: AnswerLog | None = None,
     ) -> None:
+        self._log = log
         self._guard = guard
         self._champions = champions
         self._metrics = metrics
@@ -74,7 +77,7 @@ class RecommendRoute:
             request = await self._read(scope["method"], query, headers, receive)
             if owner is not None:
                 request = asked_by(request, owner)
-            body, status = await self._answer(request, request_id), 200
+            body, status = await self._answer(request, request_id, started), 200
         except RequestError as error:
             body, status, extra = error.body(request_id), error.status, error.headers
         except ClientGone:
@@ -133,26 +136,44 @@ class RecommendRoute:
             )
         return body
 
-    async def _answer(self, request: RecommendRequest, request_id: str) -> bytes:
+    async def _answer(self, request: RecommendRequest, request_id: str, began: float) -> bytes:
         recommender = self._champion(tenant_of(request))
         k = how_many(request, self._limits)
-        items, purchased = request.session_items, request.purchased
+        items, purchased, is_live = request.session_items, request.purchased, False
         if not items and request.session_id is not None and self._sessions is not None:
             found = await asyncio.to_thread(
                 self._sessions, recommender.tenant, SessionId(request.session_id)
             )
             if found is not None:
                 items, purchased = [*found.items], [*purchased, *found.purchased]
+                is_live = True
         query = Query(
             items[-self._limits.max_session_items :], k, request.filter, request.exclude, purchased
         )
+        asked = Asked(request_id=request_id, request=request, began=began, is_live=is_live)
         try:
-            body, fallback = recommender.recommend_json(query, request_id=request_id)
+            body, answer = recommender.recommend_json(query, request_id=request_id)
         except UsageError as error:
             raise RequestError(422, str(error), field="filter") from error
-        if fallback is not None:
-            self._metrics.fell_back(recommender.tenant, fallback)
+        except Exception as error:
+            self._note(asked, query, recommender, None, type(error).__name__)
+            raise
+        if answer.fallback is not None:
+            self._metrics.fell_back(recommender.tenant, answer.fallback)
+        self._note(asked, query, recommender, answer)
         return body
+
+    def _note(
+        self,
+        asked: Asked,
+        query: Query,
+        recommender: Recommender,
+        answer: Answer | None,
+        error: str = "",
+    ) -> None:
+        """Hand an answer to the log."""
+        if self._log is not None and self._log.wants(asked.request_id):
+            self._log.add(logged(asked, query, recommender, answer, self._log.now(), error))
 
     def _champion(self, tenant: TenantId) -> Recommender:
         """Who answers for a tenant; RequestError 404 or 503 if nobody does."""

@@ -10,10 +10,18 @@ from wherry.collect.inbox.damage import (
 )
 from wherry.collect.inbox.inbox import Fsync, Inbox, Receipt
 from wherry.collect.inbox.owner import Ownership
-from wherry.collect.inbox.page import Damaged, Entry, decode_page, events_of
+from wherry.collect.inbox.page import (
+    AnswerBatch,
+    Damaged,
+    Entry,
+    answers_of,
+    decode_page,
+    events_of,
+)
 from wherry.collect.inbox.store import Store, Waiting, is_damage, is_full, read_waiting, store_paths
 
 __all__ = [
+    "AnswerBatch",
     "Damaged",
     "Entry",
     "Fsync",
@@ -22,6 +30,7 @@ __all__ = [
     "Receipt",
     "Store",
     "Waiting",
+    "answers_of",
     "ask_to_mend",
     "decode_page",
     "events_of",

@@ -107,7 +107,7 @@ def _save_the_rest(store: Store, log: Path) -> None:
 def _append(store: Store, entries: list[bytes]) -> None:
     decoded = [decode_entry(entry) for entry in entries]
     n_events = sum(len(ids_of(entry)) for entry in decoded)
-    store.append(write_page(entries), n_events, decoded[0].delivery.received_at.isoformat())
+    store.append(write_page(entries), n_events, decoded[0].began_at.isoformat())
 
 
 def _free_number(path: Path) -> int:

@@ -9,6 +9,8 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Literal
@@ -18,9 +20,17 @@ import msgspec
 from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.inbox.damage import asked_to_mend, mend, open_whole
 from wherry.collect.inbox.owner import Ownership
-from wherry.collect.inbox.page import Entry, decode_page, encode_entry, ids_of, write_page
+from wherry.collect.inbox.page import (
+    Entry,
+    decode_page,
+    encode_answers,
+    encode_entry,
+    ids_of,
+    write_page,
+)
 from wherry.collect.inbox.recent import RecentIds
 from wherry.collect.inbox.store import Store, is_damage
+from wherry.domain import LoggedAnswer
 from wherry.errors import InboxUnavailable
 
 logger = logging.getLogger("wherry.collect")
@@ -32,6 +42,7 @@ the system likes. All three outlive a killed process; only the first a power cut
 _SYNCHRONOUS = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
 _PAGE_BYTES = 4_000_000
 _TICK_SECONDS = 1.0
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -82,6 +93,8 @@ class Inbox:
         self._store: Store | None = None
         self._queue: deque[_Pending] = deque()
         self._waiting = 0
+        self._mark = os.urandom(8).hex()
+        self._batches = count()
         self._wake = threading.Semaphore(0)
         self._ticked = monotonic()
         self._is_closing = False
@@ -124,17 +137,37 @@ class Inbox:
             InboxUnavailable: If it can't be kept now: nothing of it was.
         """
         content = encode_entry(delivery, parsed)
+        self._require_room(content)
+        fresh = self._recent.add(delivery.tenant, [event.event_id for event in parsed.events])
+        n_events = len(parsed.events)
+        await self._written(content, n_events, delivery.received_at, fresh)
+        return Receipt(len(fresh), n_events - len(fresh))
+
+    async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
+        """Keep a batch of answers, given at ``now`` (UTC); it is on disk, whole, when this returns.
+
+        Raises:
+            InboxUnavailable: If it can't be kept now: nothing of it was.
+        """
+        microseconds = (now - _EPOCH) // timedelta(microseconds=1)
+        batch_id = f"{microseconds:014x}-{self._mark}-{next(self._batches):x}"
+        content = encode_answers(batch_id, now, answers)
+        self._require_room(content)
+        await self._written(content, 0, now, set())
+
+    def _require_room(self, content: bytes) -> None:
         if self._is_closing or self._waiting + len(content) > self._max_waiting:
             raise InboxUnavailable("More is on its way to the disk than may wait.", 1)
-        fresh = self._recent.add(delivery.tenant, [event.event_id for event in parsed.events])
+
+    async def _written(
+        self, content: bytes, n_events: int, began_at: datetime, fresh: set[int]
+    ) -> None:
+        """Hand something to the thread, and wait until it is on disk."""
         done = asyncio.get_running_loop().create_future()
-        began_at = delivery.received_at.isoformat()
-        n_events = len(parsed.events)
-        self._queue.append(_Pending(content, n_events, began_at, fresh, done))
+        self._queue.append(_Pending(content, n_events, began_at.isoformat(), fresh, done))
         self._waiting += len(content)
         self._wake.release()
         await done
-        return Receipt(len(fresh), n_events - len(fresh))
 
     async def close(self) -> None:
         """Finish what is on its way, and close the file."""

@@ -1,0 +1,182 @@
+"""The log of answers: each is taken in a microsecond, and written beside the requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from time import perf_counter
+from typing import Protocol, cast
+from zlib import crc32
+
+import msgspec
+
+from wherry.domain import ItemId, LoggedAnswer, Role, SessionId, VisitorId
+from wherry.errors import InboxUnavailable
+from wherry.learn.answer import Answer, Query
+from wherry.serve.metrics import Metrics
+from wherry.serve.recommender import Recommender
+from wherry.serve.request import RecommendRequest
+
+logger = logging.getLogger("wherry.serve")
+
+_AT_ONCE = 256
+
+
+class Keeps(Protocol):
+    """Where answers are kept: the inbox of this server."""
+
+    async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
+        """Put answers on disk; InboxUnavailable if that can't be done now."""
+
+
+class AnswerLog:
+    """Takes answers on the event loop and puts them into the inbox a few times a second.
+
+    ``clock`` gives the time, UTC without a zone. A ``share`` of the requests is logged, drawn by
+    their ids. At most ``most_waiting`` answers wait. Nobody ever waits for the log: what finds
+    no room, or what the inbox can't keep, is dropped and counted. A batch is not tried twice,
+    since a disk that failed may have kept it.
+    """
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], datetime],
+        share: float = 1.0,
+        most_waiting: int = 20_000,
+        every_seconds: float = 0.1,
+    ) -> None:
+        self.now = clock
+        self._metrics = metrics
+        self._below = round(share * 2**32)
+        self._most_waiting = most_waiting
+        self._every_seconds = every_seconds
+        self._queue: deque[LoggedAnswer] = deque()
+        self._is_over = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._n_held = 0
+
+    def wants(self, request_id: str) -> bool:
+        """Whether the answer to a request is logged at all."""
+        return self._below >= 2**32 or crc32(request_id.encode()) < self._below
+
+    def add(self, answer: LoggedAnswer) -> None:
+        """Take an answer; never waits and never fails."""
+        if len(self._queue) < self._most_waiting:
+            self._queue.append(answer)
+        else:
+            self._metrics.dropped_answers("full", 1)
+
+    def start(self, inbox: Keeps) -> None:
+        """Begin to write what is taken into an inbox, on the running event loop."""
+        self._task = asyncio.create_task(self._go(inbox))
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Write what waits, for so long at the most; the rest is dropped and counted."""
+        if self._task is None:
+            return
+        self._is_over.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._task, grace_seconds)
+        left = self._n_held + len(self._queue)
+        if left:
+            logger.error("%d answers were not logged before the server stopped.", left)
+            self._metrics.dropped_answers("stopped", left)
+        self._queue.clear()
+
+    async def _go(self, inbox: Keeps) -> None:
+        while not self._is_over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every_seconds):
+                    await self._is_over.wait()
+            await self._flush(inbox)
+        await self._flush(inbox)
+
+    async def _flush(self, inbox: Keeps) -> None:
+        while self._queue:
+            await self._keep(inbox)
+
+    async def _keep(self, inbox: Keeps) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), _AT_ONCE))]
+        self._n_held = len(batch)
+        try:
+            await inbox.put_answers(batch, self.now())
+        except InboxUnavailable:  # the inbox has logged why
+            self._metrics.dropped_answers("inbox", len(batch))
+        except Exception:  # a text of a user's own model may be none; the log goes on
+            logger.exception("%d answers can't be logged.", len(batch))
+            self._metrics.dropped_answers("unreadable", len(batch))
+        else:
+            self._metrics.logged_answers(len(batch))
+        self._n_held = 0
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a logged answer says of its request: who asked, and in which part it is answered.
+
+    ``began`` is ``perf_counter()`` when the request came; ``is_live`` says that the session is
+    the server's own knowledge of it; ``rules`` counts the places that each rule changed.
+    """
+
+    request_id: str
+    request: RecommendRequest
+    began: float
+    is_live: bool = False
+    role: Role = Role.CHAMPION
+    rollout: str = ""
+    rules: dict[str, int] = {}
+
+
+def logged(
+    asked: Asked,
+    query: Query,
+    recommender: Recommender,
+    answer: Answer | None,
+    now: datetime,
+    error: str = "",
+) -> LoggedAnswer:
+    """An answer as it is logged; ``None`` where the recommender failed, for the reason given."""
+    request = asked.request
+    ids = recommender.answerer.vocabulary.ids
+    codes = answer.items.tolist() if answer is not None else ()
+    return LoggedAnswer(
+        tenant=recommender.tenant,
+        request_id=asked.request_id,
+        answered_at=now,
+        model=recommender.name,
+        version=recommender.version,
+        role=asked.role,
+        rollout=asked.rollout,
+        visitor_id=_visitor(request.visitor_id),
+        session_id=_session(request.session_id),
+        session=_items(query.session),
+        is_live=asked.is_live,
+        k=query.k,
+        filter=msgspec.json.encode(query.filter).decode() if query.filter else "",
+        exclude=_items(query.exclude),
+        purchased=_items(query.purchased),
+        items=_items([ids[code] for code in codes]),
+        scores=tuple(answer.scores.tolist()) if answer is not None else (),
+        from_model=answer.from_model if answer is not None else 0,
+        fallback=(answer.fallback or "") if answer is not None else "",
+        rules=asked.rules,
+        latency_us=int((perf_counter() - asked.began) * 1e6),
+        error=error,
+    )
+
+
+def _items(ids: Sequence[str]) -> tuple[ItemId, ...]:
+    return cast("tuple[ItemId, ...]", tuple(ids))  # a call for each would cost a microsecond
+
+
+def _visitor(given: str | None) -> VisitorId | None:
+    return VisitorId(given) if given else None
+
+
+def _session(given: str | None) -> SessionId | None:
+    return SessionId(given) if given else None

@@ -1,0 +1,247 @@
+"""The log of answers: nobody waits for it, and what it loses is counted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from serve_shop import Client, answerer, release
+from wherry.collect.delivery import Delivery, Parsed
+from wherry.collect.inbox import Inbox, Receipt
+from wherry.collect.keys import Keys
+from wherry.domain import DEFAULT_TENANT, LoggedAnswer, Release, Role, TenantId
+from wherry.errors import InboxUnavailable
+from wherry.serve import AnswerLog, CollectRoutes, Metrics, Query, Recommender, create_app
+
+NOW = datetime(2026, 3, 1, 12)
+RECOMMEND = "/v1/recommend"
+
+
+def answer(name: str) -> LoggedAnswer:
+    return LoggedAnswer(
+        tenant=DEFAULT_TENANT, request_id=name, answered_at=NOW, model="recommender", version=3
+    )
+
+
+class Box(Inbox):
+    """An inbox in memory, which can fail, and can be so slow that nothing is ever kept."""
+
+    def __init__(self) -> None:
+        self.kept: list[LoggedAnswer] = []
+        self.batches: list[int] = []
+        self.error: Exception | None = None
+        self.is_stuck = False
+
+    async def put(self, delivery: Delivery, parsed: Parsed) -> Receipt:
+        return Receipt(0, 0)
+
+    async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
+        if self.is_stuck:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        self.kept += answers
+        self.batches.append(len(answers))
+
+    async def close(self) -> None:
+        pass
+
+
+def a_log(metrics: Metrics, **more: Any) -> AnswerLog:
+    return AnswerLog(metrics, clock=lambda: NOW, **({"every_seconds": 0.001} | more))
+
+
+def figure(metrics: Metrics, name: str) -> float:
+    lines = metrics.text().decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def dropped(metrics: Metrics, reason: str) -> float:
+    return figure(metrics, f'wherry_answers_dropped_total{{reason="{reason}"}}')
+
+
+def write(box: Box, metrics: Metrics, count: int, grace: float = 5.0, **more: Any) -> None:
+    """Start a log, give it answers, and stop it."""
+
+    async def work() -> None:
+        log = a_log(metrics, **more)
+        log.start(box)
+        for number in range(count):
+            log.add(answer(f"r{number}"))
+        await log.stop(grace)
+
+    asyncio.run(work())
+
+
+def test_what_is_taken_is_in_the_inbox_in_order_once_the_log_stopped() -> None:
+    box, metrics = Box(), Metrics()
+    write(box, metrics, 1_000)
+    assert [each.request_id for each in box.kept] == [f"r{n}" for n in range(1_000)]
+    assert len(box.batches) < 10
+    assert figure(metrics, "wherry_answers_logged_total ") == 1_000
+
+
+def test_what_finds_no_room_is_dropped_and_counted() -> None:
+    box, metrics = Box(), Metrics()
+    write(box, metrics, 150, most_waiting=100)
+    assert len(box.kept) == 100
+    assert dropped(metrics, "full") == 50
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(InboxUnavailable("Full.", 5), "inbox"), (UnicodeEncodeError("", "", 0, 1, ""), "unreadable")],
+)
+def test_what_the_inbox_refuses_is_dropped_and_counted_and_the_next_is_kept(
+    error: Exception, reason: str
+) -> None:
+    box, metrics = Box(), Metrics()
+
+    async def work() -> None:
+        log = a_log(metrics)
+        log.start(box)
+        box.error = error
+        log.add(answer("lost"))
+        while not dropped(metrics, reason):
+            await asyncio.sleep(0)
+        box.error = None
+        log.add(answer("kept"))
+        await log.stop(5)
+
+    asyncio.run(work())
+    assert [each.request_id for each in box.kept] == ["kept"]
+    assert dropped(metrics, reason) == 1
+
+
+def test_an_inbox_that_never_answers_holds_up_no_stop_and_everything_is_counted() -> None:
+    box, metrics = Box(), Metrics()
+    box.is_stuck = True
+    write(box, metrics, 600, grace=0.05, most_waiting=500)
+    assert dropped(metrics, "full") == 100
+    assert dropped(metrics, "stopped") == 500
+
+
+def test_a_share_of_the_requests_is_logged_the_same_ones_each_time() -> None:
+    log = AnswerLog(Metrics(), clock=lambda: NOW, share=0.3)
+    wanted = [log.wants(f"r{number}") for number in range(2_000)]
+    assert 500 < sum(wanted) < 700
+    assert wanted == [log.wants(f"r{number}") for number in range(2_000)]
+    assert not AnswerLog(Metrics(), clock=lambda: NOW, share=0.0).wants("r1")
+    assert AnswerLog(Metrics(), clock=lambda: NOW).wants("r1")
+
+
+class Broken(Recommender):
+    """Warms up, then fails at every request."""
+
+    def recommend_json(self, query: Query, *, request_id: str = "") -> Any:
+        raise ZeroDivisionError
+
+
+def load(release: Release, folder: Path) -> Recommender:
+    kind = Broken if release.name == "broken" else Recommender
+    return kind(answerer(), tenant=release.tenant, name=release.name, version=release.version)
+
+
+def champions() -> dict[TenantId, tuple[Release, Path] | None]:
+    broken = msgspec.structs.replace(release(1, "broken"), name="broken")
+    return {TenantId("default"): (release(3), Path()), TenantId("broken"): (broken, Path())}
+
+
+def routes(metrics: Metrics, *, box: Callable[[], Inbox], keys: Path) -> CollectRoutes:
+    return CollectRoutes(box, Keys.open(keys), metrics, clock=lambda: NOW)
+
+
+@pytest.fixture
+def box() -> Box:
+    return Box()
+
+
+@pytest.fixture
+def client(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setattr("wherry.serve.app._LOG_GRACE_SECONDS", 0.1)
+    app = create_app(
+        champions,
+        load,
+        refresh_seconds=3600,
+        collect=partial(routes, box=lambda: box, keys=tmp_path / "keys.json"),
+        answers=a_log,
+    )
+    with Client(app) as client:
+        yield client
+
+
+def test_an_answer_is_logged_with_what_was_asked_and_shown(client: Client, box: Box) -> None:
+    asked = {
+        "session_items": ["i21"],
+        "k": 3,
+        "visitor_id": "anna",
+        "session_id": "s9",
+        "filter": {"brand": ["b1", "b2"]},
+        "exclude": ["i22"],
+        "purchased": ["i1"],
+    }
+    shown = client.post(RECOMMEND, json=asked, headers={"X-Request-Id": "r-1"}).json()
+    client.get(f"{RECOMMEND}?k=40")
+    wait_for(client, box, 2)
+    one, other = box.kept
+    assert one.items == tuple(each["item"] for each in shown["items"]) == ("i19", "i23", "i17")
+    assert one.scores == pytest.approx([each["score"] for each in shown["items"]])
+    assert one.latency_us > 0
+    assert msgspec.structs.replace(one, items=(), scores=(), latency_us=0) == LoggedAnswer(
+        tenant=DEFAULT_TENANT,
+        request_id="r-1",
+        answered_at=NOW,
+        model="recommender",
+        version=3,
+        role=Role.CHAMPION,
+        visitor_id=one.visitor_id,
+        session_id=one.session_id,
+        session=("i21",),  # type: ignore[arg-type]
+        k=3,
+        filter='{"brand":["b1","b2"]}',
+        exclude=("i22",),  # type: ignore[arg-type]
+        purchased=("i1",),  # type: ignore[arg-type]
+        from_model=3,
+    )
+    assert (one.visitor_id, one.session_id) == ("anna", "s9")
+    assert (other.visitor_id, other.fallback, other.from_model) == (None, "popular", 0)
+    assert len(other.items) == 36
+
+
+def wait_for(client: Client, box: Box, count: int) -> None:
+    """Ask until the log has written so many answers; each request lets it go on."""
+    for _ in range(10_000):
+        if len(box.kept) >= count:
+            return
+        client.get("/healthz")
+    raise AssertionError(f"{len(box.kept)} answers were logged, not {count}")
+
+
+def test_a_failed_answer_is_logged_with_its_error_and_a_wrong_request_is_not(
+    client: Client, box: Box
+) -> None:
+    assert client.get(f"{RECOMMEND}?tenant=broken&items=i1").status_code == 500
+    assert client.get(f"{RECOMMEND}?k=0").status_code == 400
+    assert client.get(f"{RECOMMEND}?items=i1").status_code == 200
+    wait_for(client, box, 2)
+    failed, fine = box.kept
+    assert (failed.tenant, failed.model, failed.error) == ("broken", "broken", "ZeroDivisionError")
+    assert failed.items == ()
+    assert fine.error == ""
+
+
+@pytest.mark.parametrize("fault", ["full", "stuck", "broken"])
+def test_an_inbox_at_fault_costs_no_answer(client: Client, box: Box, fault: str) -> None:
+    box.is_stuck = fault == "stuck"
+    box.error = InboxUnavailable("Full.", 5) if fault == "full" else ZeroDivisionError("no")
+    for _ in range(50):
+        assert client.get(f"{RECOMMEND}?items=i1").status_code == 200
+    assert box.kept == []
+    box.is_stuck, box.error = False, None
