@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wherry.domain import INTERACTION_TYPES
 from wherry.learn.arrays import frozen
 from wherry.learn.kernel import kernel
-from wherry.learn.neighbours import Index, Scratch, Weights, match, score_further, spread
+from wherry.learn.neighbours import Index, Scratch, Weights, match, scale, score_further, spread
 from wherry.learn.pairs import count_pairs
 from wherry.learn.ranking import take_top
 from wherry.learn.repeats import LONGEST, distinct_from_end, own_scores, repeat_chances
@@ -170,11 +170,13 @@ def describe(
 
     n_touched = match(session, places, index, scratch, weights.decay)
     size = spread(n_touched, index, scratch, weights)
+    scale(size, scratch)
     best = np.float32(0)
     for item in scratch.scored[:size]:
         room.knn[item] = scratch.scores[item]
         best = max(best, scratch.scores[item])
     size = score_further(size, index, scratch, weights.further)
+    scale(size, scratch)
     size = _look_near(session, places, size, index, facts, scratch, room, weights.decay)
     for item in own:
         if scratch.scores[item] == 0 and room.near[item] == 0 and room.follows[item] == 0:

@@ -17,9 +17,9 @@ from wherry.domain import Params
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.model import ModelFile, as_session
-from wherry.learn.neighbours import Index, Scratch, Weights, answer, index_postings
+from wherry.learn.neighbours import Index, Scratch, Weights, answer, best, index_postings
 from wherry.learn.pairs import count_pairs
-from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.ranking import Ranking, spread_out
 from wherry.learn.repeats import count_repeats
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
@@ -180,21 +180,22 @@ class SessionKNN:
             raise ModelError("This knn is not fitted; call fit or load first.")
         return self._index
 
-    def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The items that the neighbours reach, once each, with their scores."""
-        index = self.index
-        scratch = getattr(self._local, "scratch", None)
-        if scratch is None:  # each thread has its own, made on its first question
-            scratch = self._local.scratch = Scratch.of(index)
-        return answer(as_session(session), index, scratch, self.weights)
+    def _scratch(self) -> Scratch:
+        """This thread's own room for a question, made on its first."""
+        scratch: Scratch | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = Scratch.of(self.index)
+        return scratch
 
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The scores, ``-inf`` for items that no neighbour holds; see :class:`Model`."""
-        return spread_out(*self._scored(session), len(self.index.item_weights))
+        found = answer(as_session(session), self.index, self._scratch(), self.weights)
+        return spread_out(*found, len(self.index.item_weights))
 
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items that the neighbours hold; see :class:`Model`."""
-        return top_of(*self._scored(session), k)
+        found = best(as_session(session), self.index, self._scratch(), self.weights, k)
+        return Ranking(*found)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the index as ``.npy``."""

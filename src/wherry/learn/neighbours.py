@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from wherry.learn.kernel import kernel
+from wherry.learn.ranking import take_top
 from wherry.learn.repeats import LONGEST, distinct_from_end, own_scores, repeat_chances
 
 REACH = 30
@@ -126,6 +127,7 @@ def answer(
     n_touched = match(session, places, index, scratch, weights.decay)
     n_scored = spread(n_touched, index, scratch, weights)
     n_scored = score_further(n_scored, index, scratch, weights.further)
+    scale(n_scored, scratch)
     n_scored = _come_back(session, start, places, n_scored, index, scratch, weights.repeat)
     items = np.empty(n_scored, dtype=np.int32)
     scores = np.empty(n_scored, dtype=np.float32)
@@ -136,6 +138,15 @@ def answer(
             size += 1
         scratch.scores[item] = 0
     return items[:size], scores[:size]
+
+
+@kernel
+def best(
+    session: NDArray[np.int32], index: Index, scratch: Scratch, weights: Weights, k: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The k best of :func:`answer`, the best first: one call, so that nothing is passed twice."""
+    items, scores = answer(session, index, scratch, weights)
+    return take_top(items, scores, min(k, len(items)))
 
 
 @kernel
@@ -163,18 +174,16 @@ def match(
 
 @kernel
 def spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> int:
-    """Let the most similar sessions score their items; returns how many items are scored."""
-    similar = np.empty(n_touched, dtype=np.float32)
-    for place in range(n_touched):
-        other = scratch.touched[place]
-        similarity = scratch.similarity[other] ** weights.sharpness
-        similar[place] = similarity * index.session_weights[other]
-        scratch.similarity[other] = 0
+    """Let the most similar sessions score their items; returns how many items are scored.
+
+    The scores are in no unit until :func:`scale`. What indexes in the inner loop is unsigned:
+    a signed index is asked each time whether it counts from the end.
+    """
+    similar = _powered(n_touched, index, scratch, weights.sharpness)
     bound, at_bound = _bound(similar, weights.neighbours)
     by_distance = 1 / np.maximum(np.arange(REACH + 1), 1).astype(np.float32) ** weights.spread
     scores, scored = scratch.scores, scratch.scored
     size = 0
-    total = 0.0
     for place in range(n_touched):
         if similar[place] < bound:
             continue
@@ -186,16 +195,31 @@ def spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> 
         first = max(index.offsets[other], match - REACH)
         last = min(index.offsets[other + 1], match + REACH + 1)
         for event in range(first, last):
-            item = index.items[event]
-            gain = similar[place] * by_distance[abs(event - match)] * index.item_weights[item]
-            if scores[item] == 0:
-                scored[size] = item
+            item = np.uintp(index.items[np.uintp(event)])
+            near = similar[place] * by_distance[np.uintp(abs(event - match))]
+            before = scores[item]
+            if before == 0:
+                scored[np.uintp(size)] = item
                 size += 1
-            scores[item] += gain
-            total += gain
-    for item in scored[:size]:
-        scores[item] /= total
+            scores[item] = before + near * index.item_weights[item]
     return size
+
+
+@kernel
+def _powered(
+    n_touched: int, index: Index, scratch: Scratch, sharpness: float
+) -> NDArray[np.float32]:
+    """The similarities to a power, times the sessions' weights; clears them for the next time."""
+    similar = np.empty(n_touched, dtype=np.float32)
+    latest, power = np.float32(0), 0.0
+    for place in range(n_touched):
+        other = scratch.touched[place]
+        if scratch.similarity[other] != latest:  # those that share one item alone are alike
+            latest = scratch.similarity[other]
+            power = latest**sharpness
+        similar[place] = power * index.session_weights[other]
+        scratch.similarity[other] = 0
+    return similar
 
 
 @kernel
@@ -209,29 +233,40 @@ def _bound(similar: NDArray[np.float32], neighbours: int) -> tuple[np.float32, i
 
 @kernel
 def score_further(n_scored: int, index: Index, scratch: Scratch, further: float) -> int:
-    """Let the best items score the items near them; returns how many items are scored."""
+    """Let the best items score the items near them; returns how many items are scored.
+
+    It leaves the unit of the scores as it is, but no longer their sum: see :func:`scale`.
+    """
     scores, scored = scratch.scores, scratch.scored
     found = np.empty(n_scored, dtype=np.float32)
     for place in range(n_scored):
         found[place] = further * scores[scored[place]]
     bound, _ = _bound(found, _FANNED)
     size = n_scored
-    total = 1.0
     for place in range(n_scored):
-        if found[place] < bound or found[place] <= 0:
+        given = found[place]
+        if given < bound or given <= 0:
             continue
         item = scored[place]
         for near in range(index.near_offsets[item], index.near_offsets[item + 1]):
-            other = index.near_items[near]
-            if scores[other] == 0:
-                scored[size] = other
+            other = np.uintp(index.near_items[np.uintp(near)])
+            before = scores[other]
+            if before == 0:
+                scored[np.uintp(size)] = other
                 size += 1
-            gain = found[place] * index.near_weights[near]
-            scores[other] += gain
-            total += gain
-    for item in scored[:size]:
-        scores[item] /= total
+            scores[other] = before + given * index.near_weights[np.uintp(near)]
     return size
+
+
+@kernel
+def scale(n_scored: int, scratch: Scratch) -> None:
+    """Let the scores sum to 1."""
+    scores, scored = scratch.scores, scratch.scored
+    total = 0.0
+    for place in range(n_scored):
+        total += scores[scored[place]]
+    for place in range(n_scored):
+        scores[scored[place]] /= total
 
 
 @kernel
