@@ -112,7 +112,10 @@ def _starts_by_end(codes: NDArray[np.int64], times: NDArray[np.int64]) -> NDArra
 def _last_of_folds(
     codes: NDArray[np.int64], items: NDArray[np.int32], types: NDArray[np.int8]
 ) -> NDArray[np.bool_]:
-    """Which events are not followed, in their session, by another type on the same item."""
+    """Which events are not followed, in their session, by another type on the same item.
+
+    It is ``wherry.domain.session.fold`` for all sessions at once; a test holds the two together.
+    """
     keep = np.ones(len(codes), dtype=np.bool_)
     same = (codes[1:] == codes[:-1]) & (items[1:] == items[:-1])
     keep[:-1] = ~(same & (types[1:] != types[:-1]))

@@ -58,13 +58,13 @@ def live_key(tenant: TenantId, *names: str) -> bytes:
     head = tenant.encode() + b"\0"
     if not names:
         return head
+    # Only the last name may hold a zero character; the lengths of the others stand before them.
     parts = [name.encode("utf-8", "surrogatepass") for name in names]
-    # Only the last part may hold a zero character; the lengths of the others stand before them.
-    tail = b"".join([b"%d" % len(part) + b"\0" + part for part in parts[:-1]])
-    tail += b"\0" + parts[-1]
-    if len(head) + len(tail) > _LONGEST_KEY:
-        tail = b"\1" + blake2b(tail, digest_size=32).digest()
-    return head + tail
+    last = parts.pop()
+    key = b"".join([head, *[b"%d\0%b" % (len(part), part) for part in parts], b"\0", last])
+    if len(key) > _LONGEST_KEY:
+        return head + b"\1" + blake2b(key, digest_size=32).digest()
+    return key
 
 
 class Changes:
@@ -86,6 +86,10 @@ class Changes:
     def delete(self, noun: Noun, key: bytes) -> bool:
         """Let go of a key; False if there was nothing."""
         return bool(self._transaction.delete(key, db=self._databases[noun]))
+
+    def clear(self, noun: Noun) -> None:
+        """Let go of all keys of a noun."""
+        self._transaction.drop(self._databases[noun], delete=False)
 
     def scan(
         self, noun: Noun, *, start: bytes = b"", prefix: bytes = b"", at_most: int = 1_000
@@ -134,6 +138,7 @@ class LiveStore:
         self._look_at = 0.0
         self._check_readers_at = 0.0
         self._lock = threading.RLock()
+        self._writing = threading.Lock()
 
     def get(self, noun: Noun, key: bytes) -> bytes | None:
         """What is kept under a key, None if nothing is."""
@@ -168,7 +173,8 @@ class LiveStore:
             if environment is None:
                 return None
             try:
-                with environment.env.begin(write=True) as transaction:
+                # LMDB has one writer at a time; who waits for it in there holds the GIL.
+                with self._writing, environment.env.begin(write=True) as transaction:
                     return step(Changes(environment, transaction))
             except lmdb.Error as error:
                 self._put_right(environment, error)
