@@ -11,7 +11,7 @@ import wherry.simulate.files
 import wherry.simulate.shop
 from wherry.domain import TenantId
 from wherry.errors import UsageError
-from wherry.simulate import Simulated, simulate
+from wherry.simulate import Simulated, open_shop, simulate
 
 START = datetime(2026, 3, 2)
 COLUMNS = [
@@ -173,3 +173,13 @@ def test_no_two_days_and_no_two_tenants_are_alike(tmp_path: Path) -> None:
         assert weeks[0] != weeks[1]
     parts = [table.filter(table["tenant"].to_numpy() == tenant) for tenant in ("a", "b")]
     assert parts[0]["item_id"].to_pylist() != parts[1]["item_id"].to_pylist()
+
+
+def test_a_shop_is_found_again_by_its_folder(tmp_path: Path) -> None:
+    simulate(tmp_path, events=2_000, seed=4, start=START, days=2, tenants=(TenantId("north"),))
+    shop = open_shop(tmp_path, TenantId("north"))
+    told = pq.read_table(tmp_path / "items.parquet")
+    assert shop.catalogue.names == told["name"].to_pylist()
+    assert shop.catalogue.price.tolist() == told["price"].to_pylist()
+    with pytest.raises(UsageError, match="there are north"):
+        open_shop(tmp_path, TenantId("south"))

@@ -344,6 +344,48 @@ def pump(
 
 
 @app.command()
+def shoppers(
+    url: Annotated[str, typer.Argument(help="The server, such as http://127.0.0.1:8080.")],
+    folder: Annotated[Path, typer.Argument(help="What wherry simulate wrote of the shop.")],
+    visits: Annotated[int, typer.Option(min=1, help="How many visits are made.")] = 1_000,
+    at_once: Annotated[int, typer.Option(min=1, help="Visitors in the shop at a time.")] = 32,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Visits begun a second; 0: as there is room.")
+    ] = 0.0,
+    think: Annotated[
+        float, typer.Option(min=0, help="Seconds that a visitor looks at a page.")
+    ] = 0.0,
+    k: Annotated[int, typer.Option("-k", min=1, help="Items that a page asks for.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed sends the same visitors.")] = 1,
+    first: Annotated[
+        int, typer.Option(min=0, help="The number of the first visit: others than before.")
+    ] = 0,
+    tenant: Annotated[str, typer.Option(help="Whose shop it is.")] = "default",
+    key: Annotated[str, typer.Option(envvar="WHERRY_KEY", help="The write key.")] = "",
+    read_key: Annotated[
+        str, typer.Option(envvar="WHERRY_READ_KEY", help="The key of recommendations.")
+    ] = "",
+    json: JsonOption = False,
+) -> None:
+    """Send simulated shoppers, who answer to what they are shown, to a server of their shop."""
+    from wherry.cli.shopping import run_shoppers
+    from wherry.simulate import Crowd
+
+    crowd = Crowd(
+        visits=visits,
+        at_once=at_once,
+        rate=rate,
+        think_seconds=think,
+        k=k,
+        seed=seed,
+        first=first,
+        key=key,
+        read_key=read_key,
+    )
+    run_shoppers(url, folder, tenant, crowd, Output(as_json=json))
+
+
+@app.command()
 def demo(
     shop: Annotated[
         str, typer.Option(help="journey: a year of groceries; clicks: a simulated click stream.")

@@ -85,7 +85,7 @@ def schedule(
         sent = protocol.encode(held, key)
         yield Request(
             dues[-1],
-            _message("POST", target, sent.path, sent.headers, sent.body),
+            message("POST", target, sent.path, sent.headers, sent.body),
             tuple(row.event_id for row in held),
         )
         asked = math.floor((before + len(held)) * recommend) - math.floor(before * recommend)
@@ -98,10 +98,11 @@ def _recommendation(target: Target, row: Row, key: str) -> bytes:
     tenant = {} if key else {"tenant": row.tenant}
     query = urlencode({"items": row.items[0]["id"], **tenant})
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return _message("GET", target, f"/v1/recommend?{query}", headers, b"")
+    return message("GET", target, f"/v1/recommend?{query}", headers, b"")
 
 
-def _message(method: str, target: Target, path: str, headers: dict[str, str], body: bytes) -> bytes:
+def message(method: str, target: Target, path: str, headers: dict[str, str], body: bytes) -> bytes:
+    """A request as it goes over the wire; a body is JSON."""
     lines = [
         f"{method} {target.path}{path} HTTP/1.1",
         f"Host: {target.authority}",

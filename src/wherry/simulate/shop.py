@@ -37,6 +37,19 @@ MOST_PARTS = 256
 
 Progress = Callable[[int, int], None]
 
+SHOP = "shop.json"
+"""The file beside the events that tells what the shop was made from."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulated shop is made from: the same origin gives the same products and tastes."""
+
+    seed: int
+    items: int
+    visitors: int
+    tenants: tuple[TenantId, ...]
+    shape: ShopShape
+
 
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulation wrote.
@@ -72,8 +85,9 @@ def simulate(
 ) -> Simulated:
     """Simulate about ``events`` events, evenly over the tenants and the days from ``start`` on.
 
-    Writes ``out/events-<first day>.parquet`` (a new file each four million rows or so) and
-    ``out/items.parquet``. Of ``start``, in UTC if naive, only the day counts. ``items`` and
+    Writes ``out/events-<first day>.parquet`` (a new file each four million rows or so),
+    ``out/items.parquet``, and ``out/shop.json``, by which :func:`open_shop` finds the shop again.
+    Of ``start``, in UTC if naive, only the day counts. ``items`` and
     ``visitors`` are for each tenant, and follow from the events a day where not given. Tenants
     have shops of their own in which, on purpose, the same ids mean different things.
     Of the events, the shares ``duplicates`` arrive twice and ``disorder`` late. ``on_progress``
@@ -105,6 +119,8 @@ def simulate(
     ]
     work = [(shop, part) for part in parts for shop in shops]
     files, written = _write_events(out, work, threads, on_progress)
+    origin = Origin(seed=seed, items=items, visitors=visitors, tenants=tenants, shape=shape)
+    (out / SHOP).write_bytes(msgspec.json.encode(origin))
     return Simulated(
         files=files,
         catalogue=_write_catalogue(out, shops),
@@ -112,6 +128,35 @@ def simulate(
         sessions=sum(part.sessions for _, part in work),
         items=items * len(shops),
         seconds=time.perf_counter() - began,
+    )
+
+
+def open_shop(folder: Path, tenant: TenantId = DEFAULT_TENANT) -> Shop:
+    """The shop that was simulated into a folder, to send more visitors to.
+
+    Raises:
+        UsageError: there is none, or none of that tenant.
+    """
+    path = folder / SHOP
+    try:
+        origin = msgspec.json.decode(path.read_bytes(), type=Origin)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise UsageError(
+            f"{path} can't be read ({error}). Name a folder that wherry simulate has written."
+        ) from error
+    if tenant not in origin.tenants:
+        raise UsageError(
+            f"{folder} holds no shop of {tenant!r}; there are {', '.join(origin.tenants)}."
+        )
+    return _open_shop(
+        tenant,
+        origin.seed,
+        items=origin.items,
+        visitors=origin.visitors,
+        shape=origin.shape,
+        sessions_given=False,
+        duplicates=0.0,
+        disorder=0.0,
     )
 
 
