@@ -105,13 +105,16 @@ def run(
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Processes; 0 makes one for each core.")
+    ] = None,
     project: ProjectOption = _HERE,
     json: JsonOption = False,
 ) -> None:
     """Answer recommendations over HTTP, and take events in."""
     from wherry.cli import commands
 
-    commands.serve(project, host, port, Output(as_json=json))
+    commands.serve(project, host, port, workers, Output(as_json=json))
 
 
 @app.command()

@@ -126,13 +126,15 @@ def failures_text(verdict: Verdict) -> list[Text]:
     return lines
 
 
-def serve(folder: Path, host: str | None, port: int | None, output: Output) -> None:
+def serve(
+    folder: Path, host: str | None, port: int | None, workers: int | None, output: Output
+) -> None:
     """Serve until a signal ends it; the address is told once requests are taken."""
 
     def announce(address: str) -> None:
         output.answer({"address": address}, f"Answering on {address}  (try {address}/docs)")
 
-    Project.open(folder).serve(host=host, port=port, on_ready=announce)
+    Project.open(folder).serve(host=host, port=port, workers=workers, on_ready=announce)
 
 
 def collect(folder: Path, host: str | None, port: int | None, output: Output) -> None:

@@ -264,7 +264,7 @@ class Serve(Table, frozen=True):
     An answer holds ``k`` items unless the request says otherwise, ``max_k`` at most. Of a
     session the latest ``max_session_items`` are looked at. Every ``refresh_seconds`` the server
     looks for a new champion. Of the answers the share ``log_answers`` is logged (1: all, 0:
-    none), drawn by request.
+    none), drawn by request. ``workers`` processes answer on the one port (0: one for each core).
     """
 
     host: str = "127.0.0.1"
@@ -273,6 +273,7 @@ class Serve(Table, frozen=True):
     max_k: Count = 100
     max_session_items: Count = 200
     refresh_seconds: Positive = 1.0
+    workers: Annotated[int, Meta(ge=0, le=256)] = 1
     log_answers: Share = 1.0
 
 

@@ -26,7 +26,7 @@ from wherry.domain import (
     TenantId,
     tenant_id,
 )
-from wherry.errors import ModelError, ProjectError, RegistryError, UsageError, did_you_mean
+from wherry.errors import ProjectError, RegistryError, UsageError, did_you_mean
 from wherry.lake import (
     Holder,
     Lake,
@@ -38,9 +38,8 @@ from wherry.lake import (
     recover,
 )
 from wherry.learn.answer import Query
-from wherry.learn.models import load_released_model
 from wherry.project.cards import write_run_card
-from wherry.project.collecting import answer_log, collect_routes
+from wherry.project.collecting import collect_routes
 from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
@@ -48,18 +47,18 @@ from wherry.project.records import CARD, new_run_id, read_record, run_folders, w
 from wherry.project.reproduce import Reproduction, reproduce
 from wherry.project.run import Reporter, Run
 from wherry.project.scaffold import scaffold
-from wherry.project.sessions import PublishedSessions, read_newest_sessions
+from wherry.project.serving import SiblingsOf, load_champion, serving_app
+from wherry.project.sessions import read_newest_sessions
 from wherry.project.versions import code_version
+from wherry.project.workers import run_workers, worker_count
 from wherry.registry import Registry
 from wherry.serve import (
     CollectRoutes,
-    Limits,
     Metrics,
     Recommendation,
     Recommender,
-    create_app,
     create_collect_app,
-    load_recommender,
+    listen,
     require_loopback,
     serve,
 )
@@ -355,7 +354,7 @@ class Project:
         found = self.registry.champions().get(tenant_id(tenant))
         if found is None:
             raise RegistryError(f"Nothing has been released for {tenant!r} yet. Run: wherry run")
-        return self._load(*found)
+        return load_champion(*found)
 
     def recommend(
         self, items: Sequence[str], *, k: int | None = None, tenant: str = DEFAULT_TENANT
@@ -381,30 +380,34 @@ class Project:
         *,
         host: str | None = None,
         port: int | None = None,
+        workers: int | None = None,
         on_ready: Callable[[str], None] | None = None,
     ) -> None:
         """Answer over HTTP until told to stop, and take events in; new champions are taken up
-        as they come.
+        as they come. ``workers`` processes do so, one for each core if it is 0.
 
         Raises:
             UsageError: If no key is set and others than this machine could reach the host.
+            WherryError: If the workers can't be started.
         """
-        settings = self.settings.serve
-        limits = Limits(
-            k=settings.k, max_k=settings.max_k, max_session_items=settings.max_session_items
-        )
-        app = create_app(
-            self._champions_source(),
-            self._load,
-            limits=limits,
-            sessions=PublishedSessions(self.lake, self.home.published),
-            refresh_seconds=settings.refresh_seconds,
-            collect=partial(self._collect_routes, name="serve"),
-            answers=partial(answer_log, settings),
-            keys=self.keys,
-        )
+        count = worker_count(self.settings.serve.workers if workers is None else workers)
         with self._loading("wherry serve"):
-            self._listen(app, host, port, on_ready)
+            if count == 1:
+                self._listen(self.serving(), host, port, on_ready)
+            else:
+                with listen(*self._address(host, port)) as listener:
+                    run_workers(self.home.root, listener, count, on_ready)
+
+    def serving(self, siblings: SiblingsOf | None = None) -> ASGIApp:
+        """The application that answers; ``siblings`` are a worker's, see :mod:`.worker`."""
+        return serving_app(
+            self.home,
+            self.settings,
+            lake=self.lake,
+            registry=self.registry,
+            keys=self.keys,
+            siblings=siblings,
+        )
 
     def collect(
         self,
@@ -446,42 +449,19 @@ class Project:
         port: int | None,
         on_ready: Callable[[str], None] | None,
     ) -> None:
+        host, port = self._address(host, port)
+        serve(app, host=host, port=port, on_ready=on_ready)
+
+    def _address(self, host: str | None, port: int | None) -> tuple[str, int]:
         settings = self.settings.serve
         host = settings.host if host is None else host
         if self.keys.is_open:
             require_loopback(host)
-        port = settings.port if port is None else port
-        serve(app, host=host, port=port, on_ready=on_ready)
+        return host, settings.port if port is None else port
 
     def _collect_routes(self, metrics: Metrics, *, name: str) -> CollectRoutes:
         """The routes by which events come in; ``name`` is that of this server's inbox."""
         return collect_routes(self.home, self.settings.collect, self.keys, metrics, name=name)
-
-    def _load(self, release: Release, folder: Path) -> Recommender:
-        try:
-            return load_recommender(folder, load_released_model, release=release)
-        except ModelError as error:
-            raise RegistryError(
-                f"{release.name}@{release.version} can't be loaded: {error} "
-                "To go back to another release: wherry rollback"
-            ) from error
-
-    def _champions_source(self) -> Callable[[], dict[TenantId, tuple[Release, Path] | None]]:
-        """Ask the registry for the champions, but only when it has changed."""
-        registry = self.registry
-        seen: tuple[int, ...] = (-1,)
-        known: dict[TenantId, tuple[Release, Path] | None] = {}
-
-        def source() -> dict[TenantId, tuple[Release, Path] | None]:
-            nonlocal seen, known
-            now = registry.fingerprint()
-            if not now or now != seen:
-                published = dict.fromkeys(read_published(self.home.published))
-                known = {**published, **registry.champions()}
-                seen = now
-            return known
-
-        return source
 
     def card(self, run_id: str = "") -> Path:
         """The card of a run, by default of the newest.

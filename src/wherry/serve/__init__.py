@@ -14,9 +14,12 @@ from wherry.serve.recommender import (
     save_recommender,
 )
 from wherry.serve.request import Limits
-from wherry.serve.server import require_loopback, serve
+from wherry.serve.server import address_of, answer_on, listen, require_loopback, serve
+from wherry.serve.siblings import Siblings
+from wherry.serve.workers import READY, Workers
 
 __all__ = [
+    "READY",
     "AnswerLog",
     "CollectLimits",
     "CollectRoutes",
@@ -29,8 +32,13 @@ __all__ = [
     "Recommender",
     "SessionItems",
     "SessionLookup",
+    "Siblings",
+    "Workers",
+    "address_of",
+    "answer_on",
     "create_app",
     "create_collect_app",
+    "listen",
     "load_recommender",
     "require_loopback",
     "save_recommender",

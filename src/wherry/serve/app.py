@@ -9,7 +9,7 @@ from importlib.resources import files
 from time import perf_counter
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -30,6 +30,7 @@ from wherry.serve.openapi import openapi
 from wherry.serve.problem import problem_body
 from wherry.serve.recommend import ROUTE, RecommendRoute, SessionLookup
 from wherry.serve.request import Limits
+from wherry.serve.siblings import Siblings
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -51,6 +52,7 @@ def create_app(
     collect: Callable[[Metrics], CollectRoutes] | None = None,
     answers: Callable[[Metrics], AnswerLog] | None = None,
     keys: Keys | None = None,
+    siblings: Callable[[CollectorRegistry], Siblings] | None = None,
 ) -> ASGIApp:
     """Make the application.
 
@@ -59,7 +61,8 @@ def create_app(
     The first look at the champions is taken before the first request is. ``collect`` makes
     the routes by which events come in; without it there are none. ``answers`` makes the log
     of answers, which goes into the inbox of those routes. Once ``keys`` holds a read
-    key, recommendations are for those who have one.
+    key, recommendations are for those who have one. ``siblings`` finds the other workers of
+    the same server, so that each can tell the figures of all.
     """
     metrics = Metrics()
     champions = Champions(source, load, metrics)
@@ -73,7 +76,8 @@ def create_app(
         log=log,
     )
     routes = collect(metrics) if collect else None
-    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds, log)
+    others = siblings(metrics.registry) if siblings else None
+    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds, log, others)
 
 
 def create_collect_app(collect: Callable[[Metrics], CollectRoutes]) -> ASGIApp:
@@ -89,12 +93,13 @@ def _assemble(
     metrics: Metrics,
     refresh_seconds: float = 1.0,
     log: AnswerLog | None = None,
+    siblings: Siblings | None = None,
 ) -> ASGIApp:
     if collect is not None:
         hot = {**hot, **dict.fromkeys(ENDPOINTS, collect)}
     rest = Starlette(
-        routes=_routes(champions, collect, metrics),
-        lifespan=_lifespan(champions, refresh_seconds, collect, log),
+        routes=_routes(champions, collect, metrics, siblings),
+        lifespan=_lifespan(champions, refresh_seconds, collect, log, siblings),
         exception_handlers={HTTPException: _problem, 500: _failure},
     )
     return Application(hot, rest, metrics)
@@ -137,7 +142,10 @@ class Application:
 
 
 def _routes(
-    champions: Champions | None, collect: CollectRoutes | None, metrics: Metrics
+    champions: Champions | None,
+    collect: CollectRoutes | None,
+    metrics: Metrics,
+    siblings: Siblings | None,
 ) -> list[Route]:
     document = msgspec.json.encode(
         openapi(
@@ -158,7 +166,8 @@ def _routes(
         return _json(readiness, 200 if readiness.is_ready else 503)
 
     async def figures(request: Request) -> Response:
-        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+        text = metrics.text() if siblings is None else await siblings.text()
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     async def description(request: Request) -> Response:
         return Response(document, media_type="application/json")
@@ -189,6 +198,7 @@ def _lifespan(
     refresh_seconds: float,
     collect: CollectRoutes | None,
     log: AnswerLog | None,
+    siblings: Siblings | None,
 ) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -200,9 +210,13 @@ def _lifespan(
         if champions is not None:
             await asyncio.to_thread(champions.refresh)
             watch = asyncio.create_task(champions.watch(refresh_seconds))
+        if siblings is not None:
+            await siblings.start()
         try:
             yield
         finally:
+            if siblings is not None:
+                await siblings.stop()
             if watch is not None:
                 watch.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

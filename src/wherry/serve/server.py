@@ -36,7 +36,18 @@ def serve(
         UsageError: the port is taken, or the host is none of this machine's.
         WherryError: the application did not start.
     """
-    listener = _bind(host, port)
+    with listen(host, port) as listener:
+        answer_on(listener, app, on_ready=on_ready)
+
+
+def answer_on(
+    listener: socket.socket, app: ASGIApp, *, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """What :func:`serve` does, on a socket that listens already; others may listen on it too.
+
+    Raises:
+        WherryError: the application did not start.
+    """
     config = uvicorn.Config(
         app,
         lifespan="on",
@@ -47,14 +58,17 @@ def serve(
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    bound = listener.getsockname()[1]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{bound}"
-    server = _Server(config, lambda: on_ready(address) if on_ready else None)
-    with listener:
-        try:
-            server.run(sockets=[listener])
-        except SystemExit as error:  # how uvicorn ends if the application can't be started
-            raise WherryError("The server did not start; its log says why.") from error
+    server = _Server(config, lambda: on_ready(address_of(listener)) if on_ready else None)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit as error:  # how uvicorn ends if the application can't be started
+        raise WherryError("The server did not start; its log says why.") from error
+
+
+def address_of(listener: socket.socket) -> str:
+    """The address that a socket listens on, such as ``http://127.0.0.1:8080``."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def require_loopback(host: str) -> None:
@@ -80,7 +94,12 @@ def _is_loopback(address: str) -> bool:
     return (inner or parsed).is_loopback
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on an address; requests wait there until an application answers.
+
+    Raises:
+        UsageError: the port is taken, or the host is none of this machine's.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,54 @@
+"""The workers of a project's server: how many there are, and how each is started."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from wherry.serve import Workers, address_of
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told when it is started.
+
+    ``folder`` is the project's, ``descriptor`` that of the socket which listens, ``figures`` the
+    folder in which workers find each other.
+    """
+
+    folder: str
+    number: int
+    descriptor: int
+    figures: str
+
+
+def worker_count(asked: int) -> int:
+    """How many workers there are to be: as many as asked for, one for each core if that is 0."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return asked or cores or 1
+
+
+def run_workers(
+    folder: Path, listener: socket.socket, count: int, on_ready: Callable[[str], None] | None
+) -> None:
+    """Run a project's workers on a socket until a signal ends them.
+
+    Raises:
+        WherryError: they can't be started.
+    """
+
+    def command(number: int) -> list[str]:
+        order = Order(
+            folder=str(folder), number=number, descriptor=listener.fileno(), figures=figures
+        )
+        return [sys.executable, "-m", "wherry.project.worker", msgspec.json.encode(order).decode()]
+
+    # A socket's path is short by law, so theirs are not in the project's folder.
+    with tempfile.TemporaryDirectory(prefix="wherry-") as figures:
+        workers = Workers(command, count, descriptors=[listener.fileno()])
+        workers.run(lambda: on_ready(address_of(listener)) if on_ready else None)

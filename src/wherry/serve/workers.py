@@ -1,0 +1,202 @@
+"""Worker processes: several of them behind one socket, started anew where one ends."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from wherry.errors import WherryError
+from wherry.serve.server import GRACE_SECONDS
+
+logger = logging.getLogger("wherry.serve")
+
+READY = "ready"
+"""The line that a worker writes to its standard output once it takes requests."""
+
+STEADY_SECONDS = 10.0
+"""A worker that lived so long is started anew at once when it ends."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds before a worker is started again that ended soon, and again; each twice the last."""
+
+_SPARE_SECONDS = 5.0
+
+
+class _Ready(msgspec.Struct, frozen=True):
+    number: int
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    number: int
+    code: int
+
+
+class _Stop(msgspec.Struct, frozen=True):
+    pass
+
+
+class _Worker(msgspec.Struct):
+    """One of the processes: the one that runs now, and how often it ended soon after its start."""
+
+    process: subprocess.Popen[str] | None = None
+    watch: threading.Thread | None = None
+    started: float = 0.0
+    failures: int = 0
+    due: float | None = None
+    was_ready: bool = False
+
+
+class Workers:
+    """Runs ``count`` workers until it is told to stop, by SIGTERM, SIGINT or :meth:`stop`.
+
+    ``command`` gives the command of worker ``number``, from 1 up. A worker inherits the
+    ``descriptors``, writes :data:`READY` to its standard output once it takes requests, ends on
+    SIGTERM with what it was answering, and ends by itself when its standard input does: that is
+    when this process has gone, however it went.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[int], Sequence[str]],
+        count: int,
+        *,
+        descriptors: Sequence[int] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._command = command
+        self._descriptors = tuple(descriptors)
+        self._clock = clock
+        self._workers = {number: _Worker() for number in range(1, count + 1)}
+        self._news: queue.SimpleQueue[_Ready | _Ended | _Stop] = queue.SimpleQueue()
+
+    def stop(self) -> None:
+        """Let :meth:`run` end; any thread, or a signal's handler, may call it."""
+        self._news.put(_Stop())
+
+    def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Start the workers and keep them running; ``on_ready`` is called once all are ready.
+
+        Raises:
+            WherryError: a worker ended before all were ready: something is wrong for each.
+        """
+        with self._signals():
+            try:
+                for number in self._workers:
+                    self._start(number)
+                self._follow(on_ready)
+            finally:
+                self._drain()
+
+    def _follow(self, on_ready: Callable[[], None] | None) -> None:
+        is_up = False
+        while True:
+            news = self._next()
+            if isinstance(news, _Stop):
+                return
+            if isinstance(news, _Ready):
+                self._workers[news.number].was_ready = True
+                if not is_up and all(worker.was_ready for worker in self._workers.values()):
+                    is_up = True
+                    if on_ready is not None:
+                        on_ready()
+            elif isinstance(news, _Ended):
+                if not is_up:
+                    raise WherryError(
+                        f"Worker {news.number} ended with code {news.code} before it took "
+                        "requests; what it said is above."
+                    )
+                self._plan_start(news)
+            self._start_due()
+
+    def _next(self) -> _Ready | _Ended | _Stop | None:
+        """What happens next, or None when a worker is to be started."""
+        dues = [worker.due for worker in self._workers.values() if worker.due is not None]
+        wait = max(0.0, min(dues) - self._clock()) if dues else None
+        try:
+            return self._news.get(timeout=wait)
+        except queue.Empty:
+            return None
+
+    def _plan_start(self, ended: _Ended) -> None:
+        worker, now = self._workers[ended.number], self._clock()
+        if now - worker.started >= STEADY_SECONDS:
+            worker.failures = 0
+        pause = pause_after(worker.failures)
+        worker.failures += 1
+        worker.process, worker.due = None, now + pause
+        logger.error(
+            "Worker %d ended with code %d; it is started again in %.1f s.",
+            ended.number,
+            ended.code,
+            pause,
+        )
+
+    def _start_due(self) -> None:
+        now = self._clock()
+        for number, worker in self._workers.items():
+            if worker.due is not None and worker.due <= now:
+                self._start(number)
+
+    def _start(self, number: int) -> None:
+        process = subprocess.Popen(
+            self._command(number),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=self._descriptors,
+            start_new_session=True,  # a Ctrl-C in the terminal is this process' to pass on
+        )
+        worker = self._workers[number]
+        worker.process, worker.started, worker.due = process, self._clock(), None
+        worker.watch = threading.Thread(target=self._watch, args=(number, process), daemon=True)
+        worker.watch.start()
+
+    def _watch(self, number: int, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process:  # which closes both pipes and waits
+            for line in process.stdout:
+                if line.strip() == READY:
+                    self._news.put(_Ready(number))
+        self._news.put(_Ended(number, process.returncode))
+
+    def _drain(self) -> None:
+        """End all workers: each finishes what it is answering, and is killed if it hangs."""
+        running = [each.process for each in self._workers.values() if each.process is not None]
+        for process in running:
+            process.terminate()
+        until = self._clock() + GRACE_SECONDS + _SPARE_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, until - self._clock()))
+            except subprocess.TimeoutExpired:
+                logger.error("Worker process %d did not end in time and was killed.", process.pid)
+                process.kill()
+                process.wait()
+        for worker in self._workers.values():
+            if worker.watch is not None:
+                worker.watch.join()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        names = (signal.SIGINT, signal.SIGTERM)
+        before = {name: signal.signal(name, lambda *_: self.stop()) for name in names}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+
+def pause_after(failures: int) -> float:
+    """Seconds before a worker is started again that has ended soon so often in a row."""
+    return min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (failures - 1)) if failures else 0.0
