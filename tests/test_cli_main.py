@@ -74,6 +74,8 @@ def test_every_command_answers_with_one_json_document(shop: Path, as_json: Any) 
     assert len(shown["releases"]) == 1
     assert Path(as_json("card", cwd=shop)["card"]).exists()
     assert as_json("recommend", "nobody knows", "-k", "3", cwd=shop / "models")["items"]
+    told = as_json("recommend", "nobody knows", "-k", "1", "--why", cwd=shop / "models")
+    assert told["items"][0]["why"]["words"].startswith("popular")
     record = as_json("run", cwd=shop)
     assert {stage["outcome"] for stage in record["stages"]} == {"nothing new"}
     (load,) = as_json("import", "wherry", shop / "data" / "events*.parquet", cwd=shop)

@@ -75,3 +75,37 @@ def test_too_few_questions_leave_the_first_stage_to_answer():
 def test_nonsense_is_refused():
     with pytest.raises(ModelError, match="tail=1"):
         TwoStage(tail=1.0)
+
+
+@needs_lightgbm
+@pytest.mark.parametrize("neural", ["", "gru4rec"])
+def test_an_explanation_adds_up_to_the_trees_score_and_has_the_retrievers_within(neural):
+    if neural:
+        pytest.importorskip("jax")
+    model = TwoStage(**SMALL, neural=neural).fit(example_sessions(), seed=1)
+    question = np.array([4, 8, 4, 1], dtype=np.int32)
+    items, scores = model.recommend(question, SMALL["candidates"])
+    told = model.explain(question, items.tolist())
+    assert [each.score for each in told] == pytest.approx(scores.tolist(), rel=1e-5)
+    names = {part.feature for each in told for part in each.parts if part.feature}
+    known = {*twostage.FEATURES, *(twostage.NEURAL if neural else ())}
+    assert names <= known
+    found, first, _ = twostage.describe(model._fitted, model._network, question, 15)
+    by_item = dict(zip(found.tolist(), first.tolist(), strict=True))
+    retrieved = [each.retrieved for each in told]
+    assert [each.score for each in retrieved] == pytest.approx(
+        [by_item[each.item] for each in retrieved], rel=1e-4
+    )
+    assert {"neural"} & {p.carrier for each in retrieved for p in each.parts} == (
+        {"neural"} if neural else set()
+    )
+
+
+@needs_lightgbm
+def test_beyond_the_candidates_the_first_stage_s_score_is_explained():
+    model = TwoStage(**{**SMALL, "candidates": 3}).fit(example_sessions(), seed=1)
+    question = np.array([5, 9], dtype=np.int32)
+    last = model.recommend(question, 10).items.tolist()[-1]
+    (told,) = model.explain(question, [last])
+    assert told.retrieved is None
+    assert {part.carrier for part in told.parts} == {"history"}

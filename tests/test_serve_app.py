@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from serve_shop import Client, answerer, release
+from serve_shop import Client, Nearby, answerer, release
 from wherry.domain import ItemId, Release, SessionId, TenantId
 from wherry.serve import Limits, Query, Recommender, SessionItems, create_app
 
 RECOMMEND = "/v1/recommend"
-LIMITS = Limits(k=5, max_k=20, max_session_items=3, max_body_bytes=10_000)
+LIMITS = Limits(k=5, max_k=20, max_session_items=3, max_body_bytes=10_000, max_explained=4)
 
 
 def load(release: Release, folder: Path) -> Recommender:
@@ -98,6 +98,43 @@ def test_a_known_session_is_looked_up_and_what_was_bought_in_it_is_hidden(
     assert ids(client.get(f"{RECOMMEND}?session_id=s1&items=i5&k=1")) == ["i5"]
 
 
+def test_each_item_says_why_where_that_is_asked_for(client: Client) -> None:
+    post = client.post(RECOMMEND, json={"session_items": ["i5", "i21"], "k": 3, "explain": True})
+    get = client.get(f"{RECOMMEND}?items=i5,i21&k=3&explain=true")
+    assert [each["why"] for each in post.json()["items"]] == [
+        each["why"] for each in get.json()["items"]
+    ]
+    first = get.json()["items"][0]
+    assert first["why"]["words"] == "because you looked at Item 21 (100%)"
+    parts = first["why"]["parts"]
+    assert sum(part["weight"] for part in parts) == pytest.approx(first["score"])
+    plain = client.get(f"{RECOMMEND}?items=i5,i21&k=3").json()
+    assert plain["items"] == [
+        {name: each[name] for name in ("item", "name", "score")} for each in get.json()["items"]
+    ]
+    empty = client.get(f"{RECOMMEND}?k=2&explain=true").json()
+    assert {each["why"]["words"] for each in empty["items"]} == {"popular now"}
+
+
+def test_no_more_is_explained_than_the_limit(client: Client) -> None:
+    answer = client.get(f"{RECOMMEND}?k=5&explain=true")
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, "k")
+    assert "at most 4 items are explained" in answer.json()["error"]["message"]
+    assert len(client.get(f"{RECOMMEND}?explain=true").json()["items"]) == 4
+
+
+def test_a_model_that_can_t_explain_itself_answers_without(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Nearby, "explain", fail, raising=False)
+    answer = client.get(f"{RECOMMEND}?items=i5&k=2&explain=true")
+    assert (answer.status_code, ids(answer)) == (200, ["i5", "i4"])
+    assert not any("why" in each for each in answer.json()["items"])
+
+
 def test_only_the_latest_items_of_a_long_session_are_looked_at(client: Client) -> None:
     long = ",".join(["i5"] + ["unheard"] * 3)
     assert client.get(f"{RECOMMEND}?items={long}").json()["fallback"] == "popular"
@@ -167,6 +204,7 @@ fields = [
     "filter",
     "exclude",
     "purchased",
+    "explain",
     "x",
 ]
 requests = st.dictionaries(st.sampled_from(fields), json_values, max_size=5)

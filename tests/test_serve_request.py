@@ -13,11 +13,11 @@ def test_json_and_link_ask_for_the_same() -> None:
     body = (
         b'{"session_items":["a","b"],"k":5,"filter":{"category":["x"],"brand":["y","z"],'
         b'"price":{"min":1,"max":2.5}},"exclude":["c"],"tenant":"north","session_id":"s",'
-        b'"visitor_id":"v"}'
+        b'"visitor_id":"v","explain":true}'
     )
     link = (
         b"items=a,b&k=5&category=x&filter.brand=y,z&price_min=1&price_max=2.5"
-        b"&exclude=c&tenant=north&session_id=s&visitor_id=v"
+        b"&exclude=c&tenant=north&session_id=s&visitor_id=v&explain=true"
     )
     assert read_json(body) == read_link(link)
     assert read_link(b"items=a&items=b") == RecommendRequest(session_items=["a", "b"])
@@ -60,6 +60,7 @@ def test_a_body_that_does_not_fit_names_its_field(
         (b"k=five", "k"),
         (b"k=0", "k"),
         (b"k=1&k=2", "k"),
+        (b"explain=perhaps", "explain"),
         (b"price_min=nan", "price_min"),
         (b"price_max=1e999", "price_max"),
         (b"tenant=a&tenant=b", "tenant"),

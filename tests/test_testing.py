@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 
@@ -105,6 +106,12 @@ class Pickles(Popularity):
         (folder / "extra").write_bytes(b"\x80\x04N.")
 
 
+class Boaster(Popularity):
+    def explain(self, session, items, *, now=None):
+        told = super().explain(session, items, now=now)
+        return [msgspec.structs.replace(each, score=2 * each.score + 1) for each in told]
+
+
 BROKEN = {
     "check_attributes": WrongParams,
     "check_fit_returns_itself": FitsToNothing,
@@ -119,6 +126,7 @@ BROKEN = {
     "check_short_and_long_sessions": NoLongSessions,
     "check_tiny_training_set": NoTinyShops,
     "check_save_and_load": Forgets,
+    "check_explanations": Boaster,
     "check_no_pickle": Pickles,
 }
 

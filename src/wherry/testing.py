@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.domain import Params
+from wherry.learn.explanation import explain
 from wherry.learn.model import Model
 from wherry.learn.sessions import Sessions
 
@@ -227,6 +228,21 @@ def check_save_and_load(make: Make, sessions: Sessions) -> None:
         assert _same(_answers(model), _answers(loaded)), "loaded, it answers otherwise"
 
 
+def check_explanations(make: Make, sessions: Sessions) -> None:
+    """The parts of an explanation add up to the item's score, and speak of the session's items."""
+    model = make().fit(sessions, seed=_SEED)
+    for question in _questions():
+        items = model.recommend(question, 3).items.tolist()
+        told = explain(model, question, items)
+        assert [each.item for each in told] == items, "it explains other items than those asked for"
+        for each in told:
+            whole = sum(part.weight for part in each.parts)
+            is_sum = abs(whole - each.score) <= 1e-4 * max(1.0, abs(each.score))
+            assert is_sum, f"the parts of item {each.item} add up to {whole}, not to {each.score}"
+            strange = {part.item for part in each.parts} - {*question.tolist(), -1}
+            assert not strange, f"it names {sorted(strange)}, which are not in the session"
+
+
 def check_no_pickle(make: Make, sessions: Sessions) -> None:
     """Nothing that is saved is a pickle, by its name or by its first bytes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -254,6 +270,7 @@ MODEL_CHECKS: tuple[ModelCheck, ...] = (
     check_short_and_long_sessions,
     check_tiny_training_set,
     check_save_and_load,
+    check_explanations,
     check_no_pickle,
 )
 """Every check that :func:`check_model` runs, in its order."""

@@ -134,6 +134,7 @@ def collect(
 def recommend(
     items: Annotated[list[str] | None, typer.Argument(help="A session, the latest last.")] = None,
     k: Annotated[int | None, typer.Option("-k", help="How many items.")] = None,
+    why: Annotated[bool, typer.Option("--why", help="Say why each is recommended.")] = False,
     tenant: TenantOption = "default",
     project: ProjectOption = _HERE,
     json: JsonOption = False,
@@ -141,7 +142,7 @@ def recommend(
     """Recommend the next items of a session."""
     from wherry.cli import commands
 
-    commands.recommend(project, items or [], k, tenant, Output(as_json=json))
+    commands.recommend(project, items or [], k, why, tenant, Output(as_json=json))
 
 
 @app.command()

@@ -146,9 +146,11 @@ def collect(folder: Path, host: str | None, port: int | None, output: Output) ->
     Project.open(folder).collect(host=host, port=port, on_ready=announce)
 
 
-def recommend(folder: Path, items: list[str], k: int | None, tenant: str, output: Output) -> None:
+def recommend(
+    folder: Path, items: list[str], k: int | None, why: bool, tenant: str, output: Output
+) -> None:
     """Recommend for a session given on the command line."""
-    answer = Project.open(folder).recommend(items, k=k, tenant=tenant)
+    answer = Project.open(folder).recommend(items, k=k, tenant=tenant, why=why)
     output.answer(answer, answer_table(answer))
 
 
@@ -167,8 +169,19 @@ def answer_table(answer: Recommendation) -> Table:
     table.add_column("item", no_wrap=True)
     table.add_column("name", overflow="fold")
     table.add_column("score", justify="right")
+    is_explained = any(each.why for each in answer.items)
+    if is_explained:
+        table.add_column("why", overflow="fold", ratio=1)
     for place, each in enumerate(answer.items, start=1):
-        table.add_row(str(place), Text(each.item), Text(each.name or ""), f"{each.score:.4g}")
+        row: list[str | Text] = [
+            str(place),
+            Text(each.item),
+            Text(each.name or ""),
+            f"{each.score:.4g}",
+        ]
+        if is_explained:
+            row.append(Text(each.why.words if each.why else ""))
+        table.add_row(*row)
     return table
 
 

@@ -261,16 +261,18 @@ class Registry(Table, frozen=True):
 class Serve(Table, frozen=True):
     """``[serve]``: the server listens on ``host`` and ``port`` (0: any free one).
 
-    An answer holds ``k`` items unless the request says otherwise, ``max_k`` at most. Of a
-    session the latest ``max_session_items`` are looked at. Every ``refresh_seconds`` the server
-    looks for a new champion. Of the answers the share ``log_answers`` is logged (1: all, 0:
-    none), drawn by request. ``workers`` processes answer on the one port (0: one for each core).
+    An answer holds ``k`` items unless the request says otherwise, ``max_k`` at most, or
+    ``max_explained`` if each comes with why it is there. Of a session the latest
+    ``max_session_items`` are looked at. Every ``refresh_seconds`` the server looks for a new
+    champion. Of the answers the share ``log_answers`` is logged (1: all, 0: none), drawn by
+    request. ``workers`` processes answer on the one port (0: one for each core).
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8080
     k: Count = 10
     max_k: Count = 100
+    max_explained: Count = 20
     max_session_items: Count = 200
     refresh_seconds: Positive = 1.0
     workers: Annotated[int, Meta(ge=0, le=256)] = 1

@@ -18,6 +18,7 @@ from wherry.domain.release import LearnedWith, Release
 from wherry.domain.rollout import Mode, Rollout, draw, unit_of
 from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
 from wherry.domain.verdict import Check, Severity, Verdict
+from wherry.domain.why import Why, WhyNeighbour, WhyPart, WhyThrough
 
 __all__ = [
     "DEFAULT_TENANT",
@@ -53,6 +54,10 @@ __all__ = [
     "Trial",
     "Verdict",
     "VisitorId",
+    "Why",
+    "WhyNeighbour",
+    "WhyPart",
+    "WhyThrough",
     "draw",
     "tenant_id",
     "unit_of",

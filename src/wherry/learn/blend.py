@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from wherry.domain import Params
 from wherry.errors import ModelError
+from wherry.learn.explanation import Explanation
 from wherry.learn.model import ModelFile
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.retrieval import Retrieval
@@ -64,6 +66,12 @@ class Blend:
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items that either reaches; see :class:`Model`."""
         return top_of(*self._scored(session), k)
+
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
+    ) -> list[Explanation]:
+        """What the kNN and what stands near say of it; see :meth:`Retrieval.explain`."""
+        return self._fitted.explain(session, items, near=self.near)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the retrievers' folders."""

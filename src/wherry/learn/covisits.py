@@ -7,6 +7,7 @@ recommendations" (2003), with distance, age and the kind of event counted in.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from wherry.domain import INTERACTION_TYPES, Params
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
+from wherry.learn.explanation import Explanation
 from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.pairs import Near, count_pairs
@@ -29,6 +31,7 @@ from wherry.learn.repeats import (
 )
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
+from wherry.learn.tracing import explained, latest_places
 
 _DEFAULTS: Params = {
     "window": 10,
@@ -168,6 +171,25 @@ class Covisits:
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items near those of the session; see :class:`Model`."""
         return top_of(*self._scored(session), k)
+
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
+    ) -> list[Explanation]:
+        """Which of the session's items it stands near, and what chance of a repeat."""
+        near, asked = self._fitted, as_session(session)
+        places = latest_places(asked)
+        strengths = 1 / (len(asked) - places).astype(np.float64) ** self.decay
+        strengths /= strengths.sum()
+        own = asked[places]
+        wanted = {*map(int, items), *own.tolist()}
+        rows = near.rows(own.tolist(), wanted, strengths)
+        total = sum(
+            strength * near.weights[near.offsets[item] : near.offsets[item + 1]].sum()
+            for item, strength in zip(own.tolist(), strengths, strict=True)
+        )
+        others = total - sum(rows[item].sum() for item in own.tolist())
+        chances = repeat_chances(asked, max(0, len(asked) - LONGEST), places, self._repeats)
+        return explained(asked, places, items, rows, chances, others, repeat=self.repeat)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the lists as ``.npy``."""

@@ -7,6 +7,7 @@ Schelter, "Serenade", 2022), with a fitted account of how visitors come back to 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from wherry.domain import Params
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
+from wherry.learn.explanation import Explanation
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.neighbours import Index, Scratch, Weights, answer, best, index_postings
 from wherry.learn.pairs import count_pairs
 from wherry.learn.ranking import Ranking, spread_out
-from wherry.learn.repeats import count_repeats
+from wherry.learn.repeats import LONGEST, count_repeats, repeat_chances
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
+from wherry.learn.tracing import Trace, explained, trace, with_neighbours
 
 _WINDOW, _NEARNESS, _KEEP = 5, 1.5, 100
 
@@ -196,6 +199,25 @@ class SessionKNN:
         """The k best of the items that the neighbours hold; see :class:`Model`."""
         found = best(as_session(session), self.index, self._scratch(), self.weights, k)
         return Ranking(*found)
+
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
+    ) -> list[Explanation]:
+        """Which of the session's items, which past sessions and what chance of a repeat."""
+        asked = as_session(session)
+        found = self.trace(asked)
+        own = asked[found.places]
+        rows = {int(item): found.by_own(int(item)) for item in (*items, *own)}
+        chances = repeat_chances(
+            asked, max(0, len(asked) - LONGEST), found.places, self.index.repeats
+        )
+        others = 1 - sum(float(rows[item].sum()) for item in own.tolist())
+        told = explained(asked, found.places, items, rows, chances, others, repeat=self.repeat)
+        return [with_neighbours(each, found, self.half_life, rows) for each in told]
+
+    def trace(self, session: NDArray[np.int32]) -> Trace:
+        """Put a question and keep who said what; see :class:`wherry.learn.tracing.Trace`."""
+        return trace(session, self.index, self._scratch(), self.weights)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the index as ``.npy``."""

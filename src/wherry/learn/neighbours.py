@@ -14,7 +14,7 @@ from wherry.learn.repeats import LONGEST, distinct_from_end, own_scores, repeat_
 REACH = 30
 """Events of a neighbour, on each side of the match, that get a score."""
 
-_FANNED = 50
+FANNED = 50
 """Items, the best so far, whose own neighbours are looked at in the second step."""
 
 
@@ -179,8 +179,8 @@ def spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> 
     The scores are in no unit until :func:`scale`. What indexes in the inner loop is unsigned:
     a signed index is asked each time whether it counts from the end.
     """
-    similar = _powered(n_touched, index, scratch, weights.sharpness)
-    bound, at_bound = _bound(similar, weights.neighbours)
+    similar = powered(n_touched, index, scratch, weights.sharpness)
+    bound, at_bound = nth_best(similar, weights.neighbours)
     by_distance = 1 / np.maximum(np.arange(REACH + 1), 1).astype(np.float32) ** weights.spread
     scores, scored = scratch.scores, scratch.scored
     size = 0
@@ -206,7 +206,7 @@ def spread(n_touched: int, index: Index, scratch: Scratch, weights: Weights) -> 
 
 
 @kernel
-def _powered(
+def powered(
     n_touched: int, index: Index, scratch: Scratch, sharpness: float
 ) -> NDArray[np.float32]:
     """The similarities to a power, times the sessions' weights; clears them for the next time."""
@@ -223,8 +223,8 @@ def _powered(
 
 
 @kernel
-def _bound(similar: NDArray[np.float32], neighbours: int) -> tuple[np.float32, int]:
-    """The similarity of the last neighbour, and how many neighbours have just that."""
+def nth_best(similar: NDArray[np.float32], neighbours: int) -> tuple[np.float32, int]:
+    """The similarity of the last of the most similar, and how many of them have just that."""
     if len(similar) <= neighbours:
         return np.float32(0), len(similar)
     bound = np.partition(similar, len(similar) - neighbours)[len(similar) - neighbours]
@@ -241,7 +241,7 @@ def score_further(n_scored: int, index: Index, scratch: Scratch, further: float)
     found = np.empty(n_scored, dtype=np.float32)
     for place in range(n_scored):
         found[place] = further * scores[scored[place]]
-    bound, _ = _bound(found, _FANNED)
+    bound, _ = nth_best(found, FANNED)
     size = n_scored
     for place in range(n_scored):
         given = found[place]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,21 @@ class Near(NamedTuple):
     offsets: NDArray[np.int64]
     items: NDArray[np.int32]
     weights: NDArray[np.float32]
+
+    def rows(
+        self, own: Sequence[int], wanted: Collection[int], strengths: NDArray[np.float64]
+    ) -> dict[int, NDArray[np.float64]]:
+        """What each of some items, ``own`` (D,), gives to each wanted one: its share times the
+        strength of the item, (D,) for each."""
+        found = {item: np.zeros(len(own)) for item in wanted}
+        for place, item in enumerate(own):
+            run = slice(self.offsets[item], self.offsets[item + 1])
+            for other, share in zip(
+                self.items[run].tolist(), self.weights[run].tolist(), strict=True
+            ):
+                if other in found:
+                    found[other][place] += strengths[place] * share
+        return found
 
     @staticmethod
     def dtypes() -> tuple[DTypeLike, ...]:

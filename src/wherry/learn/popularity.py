@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from wherry.domain import Params
 from wherry.learn.arrays import frozen, load_array, save_arrays
+from wherry.learn.explanation import Explanation, popular
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.sessions import Sessions
@@ -64,6 +66,12 @@ class Popularity:
         """The head of a list that was sorted once; see :class:`Model`."""
         as_session(session)
         return Ranking(self._best.items[:k], self._best.scores[:k])
+
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
+    ) -> list[Explanation]:
+        """Its events, decayed: that is all there is to it."""
+        return [popular(int(item), float(self._scores[item])) for item in items]
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and ``scores.npy``."""

@@ -137,3 +137,16 @@ def own_scores(
             share += by_score * scores[place] / own
         came[place] = whole * share
     return came
+
+
+def own_parts(
+    scores: NDArray[np.floating], chances: NDArray[np.float32], others: float
+) -> tuple[NDArray[np.float64], float]:
+    """What :func:`own_scores` is made of: the part that goes by counted chances, (n,), and by how
+    much ``scores`` are multiplied to give the other part."""
+    came = own_scores(scores.astype(np.float32), chances, others).astype(np.float64)
+    own = float(scores.sum())
+    if own <= 0 or np.array_equal(came, chances):  # then it is chances alone
+        return came, 0.0
+    factor = _BY_SCORE * float(came.sum()) / own
+    return came - factor * scores, factor

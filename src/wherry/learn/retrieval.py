@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -10,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.learn.arrays import load_array, save_arrays
+from wherry.learn.explanation import Explanation
 from wherry.learn.features import Facts, Room, describe
 from wherry.learn.knn import SessionKNN
 from wherry.learn.model import as_session
 from wherry.learn.neighbours import Scratch
+from wherry.learn.pairs import Near
+from wherry.learn.repeats import LONGEST, repeat_chances
 from wherry.learn.sessions import Sessions
+from wherry.learn.tracing import explained, with_neighbours
 
 _NO_SHARES = np.empty(0, dtype=np.float32)
 _NO_ITEMS = np.empty(0, dtype=np.int32)
@@ -64,6 +69,26 @@ class Retrieval:
             shares,
             further,
         )
+
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, near: float = 0.25
+    ) -> list[Explanation]:
+        """Explain the scores of :meth:`describe` without ``shares``, by both retrievers."""
+        asked, index = as_session(session)[-LONGEST:], self._index
+        found = self._knn.trace(asked)
+        places = found.places
+        own = asked[places].tolist()
+        strengths = 1 / (len(asked) - places).astype(np.float64) ** self._weights.decay
+        lists = Near(index.near_offsets, index.near_items, index.near_weights)
+        wanted = {*map(int, items), *own}
+        stands = lists.rows(own, wanted, strengths / strengths.sum())
+        rows = {item: (1 - near) * found.by_own(item) + near * stands[item] for item in wanted}
+        chances = repeat_chances(asked, 0, places, index.repeats)
+        others = max(1 - sum(rows[item].sum() for item in own), 0.05)
+        told = explained(asked, places, items, rows, chances, others)
+        return [
+            with_neighbours(each, found, self._knn.half_life, rows, share=1 - near) for each in told
+        ]
 
     def save(self, folder: Path) -> None:
         """Write the folders ``knn`` and ``facts`` into a folder."""

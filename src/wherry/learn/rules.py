@@ -5,6 +5,7 @@ After Ludewig and Jannach, "Evaluation of session-based recommendation algorithm
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -13,14 +14,18 @@ from numpy.typing import NDArray
 
 from wherry.domain import Params
 from wherry.learn.arrays import frozen, load_array, save_arrays
+from wherry.learn.explanation import Carrier, Explanation, Part, heaviest_first
 from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
-from wherry.learn.pairs import events_by_item
+from wherry.learn.pairs import Near, events_by_item
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
 
 _DTYPES = {"offsets": np.int64, "consequents": np.int32, "weights": np.float32}
+
+_FADED = 1e-3
+"""Items that count for less than this are not looked at."""
 
 
 class Rules:
@@ -79,6 +84,22 @@ class Rules:
         """The k best of the items that rules lead to; see :class:`Model`."""
         return top_of(*self._scored(session), k)
 
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
+    ) -> list[Explanation]:
+        """Which of the session's items have a rule that leads to it, and how heavy."""
+        asked = as_session(session)
+        rules = Near(self._offsets, self._consequents, self._weights)
+        strengths: dict[int, float] = {}
+        backs: dict[int, int] = {}
+        for back, item in enumerate(asked[::-1].tolist()):
+            if self.memory**back <= _FADED:
+                break
+            strengths[item] = strengths.get(item, 0.0) + self.memory**back
+            backs.setdefault(item, back)
+        rows = rules.rows([*strengths], {*map(int, items)}, np.array([*strengths.values()]))
+        return [_led_to(int(item), backs, rows[int(item)]) for item in items]
+
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and the rules as ``.npy``."""
         ModelFile(self.name, self.params).save(folder)
@@ -89,6 +110,15 @@ class Rules:
         """Read a saved model back."""
         model = cls(**ModelFile.load(folder).params)  # type: ignore[arg-type]
         return model._know(*(load_array(folder, name) for name in _DTYPES))
+
+
+def _led_to(item: int, backs: Mapping[int, int], weights: NDArray[np.float64]) -> Explanation:
+    """An item's rules, one from each of the session's items."""
+    parts = [
+        Part(Carrier.HISTORY, weight, item=cause, back=back)
+        for (cause, back), weight in zip(backs.items(), weights.tolist(), strict=True)
+    ]
+    return Explanation(item=item, score=float(weights.sum()), parts=heaviest_first(parts))
 
 
 @kernel
@@ -139,7 +169,7 @@ def _apply(
     size = 0
     steps = 0
     strength = 1.0
-    while steps < len(session) and strength > 1e-3:
+    while steps < len(session) and strength > _FADED:
         item = session[len(session) - 1 - steps]
         size += offsets[item + 1] - offsets[item]
         strength *= memory

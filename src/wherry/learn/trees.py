@@ -42,7 +42,7 @@ class Trees(NamedTuple):
             ModelError: the text is no such model, or one with splits by category.
         """
         try:
-            trees = list(_sections(text))
+            trees = list(sections(text))
             return cls._joined(trees)
         except (KeyError, ValueError) as error:
             raise ModelError(
@@ -62,7 +62,7 @@ class Trees(NamedTuple):
         roots, nodes, leaves = [], 0, 0
         columns: dict[str, list[NDArray[np.float64]]] = {name: [] for name in _COLUMNS}
         for tree in trees:
-            values = {name: _numbers(tree.get(name, "")) for name in _COLUMNS}
+            values = {name: numbers(tree.get(name, "")) for name in _COLUMNS}
             n_splits = int(tree["num_leaves"]) - 1
             if (values["decision_type"] != _NUMERIC).any():
                 raise ValueError("a split that is not on a number")
@@ -75,7 +75,7 @@ class Trees(NamedTuple):
             for name in _COLUMNS:
                 columns[name].append(values[name])
             nodes, leaves = nodes + n_splits, leaves + n_splits + 1
-        flat = {n: np.concatenate(parts) if parts else _numbers("") for n, parts in columns.items()}
+        flat = {n: np.concatenate(parts) if parts else numbers("") for n, parts in columns.items()}
         if len(flat["leaf_value"]) != leaves:
             raise ValueError(f"{len(flat['leaf_value'])} leaves of {leaves}")
         return cls(
@@ -93,7 +93,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _sections(text: str) -> Iterator[dict[str, str]]:
+def sections(text: str) -> Iterator[dict[str, str]]:
     """The ``key=value`` lines of each tree."""
     if not text.startswith("tree\n") or "end of trees" not in text:
         raise ValueError("no model of LightGBM's, or one cut short")
@@ -102,7 +102,8 @@ def _sections(text: str) -> Iterator[dict[str, str]]:
         yield {key: value for key, sign, value in lines if sign}
 
 
-def _numbers(text: str) -> NDArray[np.float64]:
+def numbers(text: str) -> NDArray[np.float64]:
+    """The numbers of one line."""
     return np.array([float(word) for word in text.split()], dtype=np.float64)
 
 

@@ -7,14 +7,17 @@ LambdaMART", 2010). LightGBM is the extra ``wherry[rank]``: a fit needs it, an a
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from wherry.domain import Params
 from wherry.errors import ModelError
+from wherry.learn.explanation import Carrier, Explanation, Part, heaviest_first
 from wherry.learn.features import FEATURES
 from wherry.learn.instances import Instances
 from wherry.learn.model import ModelFile
@@ -22,6 +25,7 @@ from wherry.learn.neural import GRU4Rec, Network, SASRec
 from wherry.learn.ranking import Ranking, spread_out, top, top_of
 from wherry.learn.retrieval import Retrieval
 from wherry.learn.sessions import Sessions
+from wherry.learn.shapley import Covers, contributions
 from wherry.learn.space import Range, Space
 from wherry.learn.trees import Trees, add_up
 
@@ -203,6 +207,30 @@ class TwoStage:
         """The k best of the items retrieved; see :class:`Model`."""
         return top_of(*self._scored(session), k)
 
+    def explain(
+        self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
+    ) -> list[Explanation]:
+        """What the trees make of each feature, and what the retrievers say of it.
+
+        The weights of an item beyond the candidates are those of the first stage.
+        """
+        stage, network = self._fitted, self._network
+        told = stage.explain(session, items)
+        if network is not None:
+            shares = _shares(network.logits(session))
+            told = [_with_share(each, float(shares[each.item])) for each in told]
+        if self._trees is None:
+            return told
+        found, _, rows = describe(stage, network, session, self.candidates)
+        places = {item: place for place, item in enumerate(found[: len(rows)].tolist())}
+        chosen = rows[[places[each.item] for each in told if each.item in places]]
+        added = iter(contributions(self._trees, Covers.parse(self._text, self._trees), chosen))
+        values = iter(chosen)
+        return [
+            _reordered(each, next(values), next(added)) if each.item in places else each
+            for each in told
+        ]
+
     def save(self, folder: Path) -> None:
         """Write ``model.json``, ``trees.txt`` of LightGBM's, and the retrievers' folders."""
         ModelFile(self.name, self.params).save(folder)
@@ -246,6 +274,33 @@ def describe(
     told = logits[items[: len(rows)]] - best
     columns = (told - np.log(total), told, shares[items[: len(rows)]])
     return items, scores, np.column_stack((rows, np.maximum(columns, -50).T.astype(np.float32)))
+
+
+def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shares = np.exp(logits - logits.max())
+    return np.asarray(shares / shares.sum(), dtype=np.float32)
+
+
+def _with_share(told: Explanation, share: float) -> Explanation:
+    """A first stage's explanation, with what the neural retriever adds."""
+    parts = heaviest_first((*told.parts, Part(Carrier.NEURAL, share)))
+    return msgspec.structs.replace(told, score=told.score + share, parts=parts)
+
+
+def _reordered(
+    told: Explanation, row: NDArray[np.float32], added: NDArray[np.float64]
+) -> Explanation:
+    """The explanation of a candidate, from its features and what each added."""
+    parts = [
+        Part(Carrier.FEATURE, weight, feature=name, value=value)
+        for name, value, weight in zip(
+            [*FEATURES, *NEURAL][: len(row)], row.tolist(), added[:-1].tolist(), strict=True
+        )
+    ]
+    parts.append(Part(Carrier.BASE, float(added[-1])))
+    return Explanation(
+        item=told.item, score=float(added.sum()), parts=heaviest_first(parts), retrieved=told
+    )
 
 
 class _Group(NamedTuple):

@@ -357,13 +357,19 @@ class Project:
         return load_champion(*found)
 
     def recommend(
-        self, items: Sequence[str], *, k: int | None = None, tenant: str = DEFAULT_TENANT
+        self,
+        items: Sequence[str],
+        *,
+        k: int | None = None,
+        tenant: str = DEFAULT_TENANT,
+        why: bool = False,
     ) -> Recommendation:
-        """Answer for a session of items, as the server does."""
+        """Answer for a session of items, as the server does; with ``why``, each item explained."""
         k = self.settings.serve.k if k is None else k
         if not 1 <= k <= self.settings.serve.max_k:
             raise UsageError(f"k is {k}; it must lie between 1 and {self.settings.serve.max_k}.")
-        return self.recommender(tenant).recommend(Query(session=tuple(items), k=k))
+        query, recommender = Query(session=tuple(items), k=k), self.recommender(tenant)
+        return recommender.explain(query) if why else recommender.recommend(query)
 
     def newest_sessions(
         self, *, at_most: int, tenant: str = DEFAULT_TENANT

@@ -36,7 +36,12 @@ def serving_app(
 ) -> ASGIApp:
     """The application that answers recommendations and takes events in."""
     serve = settings.serve
-    limits = Limits(k=serve.k, max_k=serve.max_k, max_session_items=serve.max_session_items)
+    limits = Limits(
+        k=serve.k,
+        max_k=serve.max_k,
+        max_explained=serve.max_explained,
+        max_session_items=serve.max_session_items,
+    )
     return create_app(
         champion_source(home, registry),
         load_champion,

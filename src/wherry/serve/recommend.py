@@ -152,7 +152,10 @@ class RecommendRoute:
         )
         asked = Asked(request_id=request_id, request=request, began=began, is_live=is_live)
         try:
-            body, answer = recommender.recommend_json(query, request_id=request_id)
+            explained = None
+            if request.explain:
+                explained = await self._explained(recommender, query, request_id)
+            body, answer = explained or recommender.recommend_json(query, request_id=request_id)
         except UsageError as error:
             raise RequestError(422, str(error), field="filter") from error
         except Exception as error:
@@ -174,6 +177,18 @@ class RecommendRoute:
         """Hand an answer to the log."""
         if self._log is not None and self._log.wants(asked.request_id):
             self._log.add(logged(asked, query, recommender, answer, self._log.now(), error))
+
+    async def _explained(
+        self, recommender: Recommender, query: Query, request_id: str
+    ) -> tuple[bytes, Answer] | None:
+        """The answer with why each item is there, None where the model fails to say so."""
+        try:
+            return await asyncio.to_thread(recommender.explain_json, query, request_id=request_id)
+        except UsageError:
+            raise
+        except Exception:  # a model may be a user's own and explain itself wrongly
+            logger.exception("Request %s is answered, but can't be explained.", request_id)
+            return None
 
     def _champion(self, tenant: TenantId) -> Recommender:
         """Who answers for a tenant; RequestError 404 or 503 if nobody does."""

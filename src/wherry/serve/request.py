@@ -17,11 +17,13 @@ from wherry.serve.problem import RequestError
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much one request may ask: ``k`` unless it says otherwise, at most ``max_k``; the
-    latest ``max_session_items`` of a session are looked at."""
+    """How much one request may ask: ``k`` unless it says otherwise, at most ``max_k``, or
+    ``max_explained`` if each is to be explained; the latest ``max_session_items`` of a session
+    are looked at."""
 
     k: int = 10
     max_k: int = 100
+    max_explained: int = 20
     max_session_items: int = 200
     max_body_bytes: int = 1_000_000
 
@@ -53,6 +55,9 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     purchased: Annotated[
         list[str], Meta(description="Ids of items just bought; hidden if the shop hides those.")
     ] = []
+    explain: Annotated[
+        bool, Meta(description="Whether each item comes with why it is recommended.")
+    ] = False
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -78,6 +83,7 @@ PARAMETERS = (
     Parameter("price_max", _NUMBER, "Only items of at most this price."),
     Parameter("exclude", _TEXT, "Items not to show" + _COMMAS, True),
     Parameter("purchased", _TEXT, "Items just bought" + _COMMAS, True),
+    Parameter("explain", {"type": "boolean"}, "Whether each item comes with why it is there."),
     Parameter("tenant", _TEXT, "The shop that is asked about."),
 )
 """The parameters of the form for links; ``filter.NAME`` filters by any other attribute."""
@@ -150,7 +156,7 @@ def _split(values: Iterable[str]) -> list[str]:
     return [part for value in values for part in value.split(",") if part]
 
 
-def _single(name: str, values: list[str]) -> str | int | float:
+def _single(name: str, values: list[str]) -> str | int | float | bool:
     kind = _BY_NAME[name].schema["type"]
     if len(values) > 1:
         raise RequestError(400, f"{name} is given {len(values)} times; give it once.", field=name)
@@ -158,6 +164,8 @@ def _single(name: str, values: list[str]) -> str | int | float:
         if kind == "integer":
             whole: int = msgspec.convert(values[0], Annotated[int, Meta(ge=1)], strict=False)
             return whole
+        if kind == "boolean":
+            return msgspec.convert(values[0], bool, strict=False)
         if kind == "number":
             price: float = msgspec.convert(values[0], _Price, strict=False)
             return price
@@ -186,7 +194,11 @@ def _misfit(message: str, known: Iterable[str]) -> RequestError:
 def how_many(request: RecommendRequest, limits: Limits) -> int:
     """How many items the request asks for; RequestError 422 if that is too many."""
     if request.k is None:
-        return limits.k
+        return min(limits.k, limits.max_explained) if request.explain else limits.k
+    if request.explain and request.k > limits.max_explained:
+        raise RequestError(
+            422, f"k is {request.k}; at most {limits.max_explained} items are explained.", field="k"
+        )
     if request.k > limits.max_k:
         raise RequestError(
             422, f"k is {request.k}; at most {limits.max_k} items are recommended.", field="k"
