@@ -53,7 +53,7 @@ def swapped(subject: Subject, prefix: Prefix, rng: np.random.Generator) -> Prefi
     if code is None or not subject.vectors[code].any():
         return None
     close = subject.vectors @ subject.vectors[code]
-    categories = subject.answerer.catalogue.categories
+    categories = subject.answerer.catalogue.categories[: len(close)]
     if categories[code] >= 0:
         close = np.where(categories == categories[code], close, -np.inf)
     close[code] = -np.inf

@@ -166,6 +166,19 @@ class Search(Table, frozen=True):
     trials: Count = 200
 
 
+class Content(Table, frozen=True):
+    """``[learn.content]``: items of the catalogue with ``fewer_than`` interactions are recommended
+    by their texts (name, category, attributes) until they have more (0: they are not).
+
+    Where they stand in an answer is learned from the test window. ``places`` of an answer
+    of ten items or more, the last, are kept for them where one is like the session and none stands
+    further up (0: none, and a new item is shown only if new items were clicked before).
+    """
+
+    fewer_than: Whole = 5
+    places: Whole = 1
+
+
 class Learn(Table, frozen=True):
     """``[learn]``: which candidates are fitted, and on which windows they are judged.
 
@@ -179,7 +192,7 @@ class Learn(Table, frozen=True):
     (a seeded sample of whole sessions, of 20,000 and 1,500 questions at the most; the ranking is
     always over all items). ``history_days``
     bounds how far back training looks (0: all). ``slo`` excludes what is too dear to serve;
-    ``search`` chooses parameters more widely.
+    ``search`` chooses parameters more widely; ``content`` is about items without a history.
     ``workers``: candidates fitted at once
     (0: one a core).
     """
@@ -196,6 +209,7 @@ class Learn(Table, frozen=True):
     params: dict[str, Params] = {}
     slo: Slo = Slo()
     search: Search = Search()
+    content: Content = Content()
 
 
 class Behave(Table, frozen=True):

@@ -14,7 +14,7 @@ from wherry.domain.ids import (
     VisitorId,
     tenant_id,
 )
-from wherry.domain.release import LearnedWith, Release
+from wherry.domain.release import ContentRecipe, LearnedWith, Release
 from wherry.domain.rollout import Mode, Rollout, draw, unit_of
 from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
 from wherry.domain.verdict import Check, Severity, Verdict
@@ -29,6 +29,7 @@ __all__ = [
     "Act",
     "Candidate",
     "Check",
+    "ContentRecipe",
     "Decision",
     "Epoch",
     "Estimate",

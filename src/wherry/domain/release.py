@@ -10,14 +10,31 @@ from wherry.domain.candidate import Estimate, Params
 from wherry.domain.ids import RunId, TenantId
 
 
+class ContentRecipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How items without a history are recommended by their texts.
+
+    They are those of ``fewer_than`` interactions; ``places`` at the end of an answer are kept for
+    them, and with a score of ``thresholds[r]`` or more one goes before the model's item ``r``,
+    counted from 0.
+    """
+
+    fewer_than: int
+    places: int
+    thresholds: tuple[float, ...] = ()
+
+
 class LearnedWith(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that decide which sessions a release learned from and was measured on."""
+    """The settings that decide which sessions a release learned from and was measured on.
+
+    ``content`` is None where items without a history are not recommended.
+    """
 
     history_days: int
     min_session_length: int
     test_share: float
     max_test_sessions: int
     hide_purchased: bool
+    content: ContentRecipe | None = None
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.catalogue import Catalogue, Filter, Range, Word, category_rows
+from wherry.learn.content import Content
 from wherry.learn.model import Model
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.sessions import Vocabulary
@@ -26,9 +27,14 @@ SPARE = 16
 """How many more than k are asked of a model at first, where some items may not be shown."""
 
 
+CONTENT = "content"
+"""The folder of what is known of items by their texts."""
+
+
 class Fallback(StrEnum):
     """The list that fills the places which the model leaves empty."""
 
+    SIMILAR = "similar"
     POPULAR = "popular"
     POPULAR_IN_CATEGORY = "popular_in_category"
 
@@ -50,8 +56,10 @@ class Query(msgspec.Struct, frozen=True):
 class Answer(NamedTuple):
     """Items by number, int32 (up to k,), best first, with their scores, float32.
 
-    The first ``from_model`` come from the model. The others, if any, are popular now and come
-    from the list that ``fallback`` names; their score is their popularity.
+    The first ``from_model`` come from the model, with items without a history put among them by
+    their texts. The others, if any, fill places that were left, from the list that ``fallback``
+    names: items that are like the session's by their texts, whose score is how like they are, or
+    items that are popular now, whose score is their popularity.
     """
 
     items: NDArray[np.int32]
@@ -69,8 +77,10 @@ class _Rules(msgspec.Struct, frozen=True):
 class Answerer:
     """A model, and the rules on what of its ranking may be shown.
 
-    ``popularity`` float32 (n_items,) ranks the fallback, ``-inf`` where an item has none.
-    Nothing changes after construction, so threads may share one.
+    The model knows the first items of the vocabulary: all of them, unless there is ``content``,
+    which says how many. ``popularity`` float32, of each item that the model knows, ranks the
+    fallback, ``-inf`` where an item has none. Nothing changes after construction, so threads may
+    share one.
 
     Raises:
         ModelError: the parts are of different numbers of items.
@@ -84,8 +94,11 @@ class Answerer:
         popularity: NDArray[np.float32],
         *,
         hide_purchased: bool = False,
+        content: Content | None = None,
     ) -> None:
-        if not len(vocabulary) == len(catalogue) == len(popularity):
+        n_learned = len(vocabulary) if content is None else content.n_learned
+        sizes = {len(vocabulary), len(catalogue), len(vocabulary if content is None else content)}
+        if len(sizes) > 1 or len(popularity) != n_learned:
             raise ModelError(
                 f"The vocabulary has {len(vocabulary)} items, the catalogue {len(catalogue)} and "
                 f"popularity {len(popularity)}. Build them from the same vocabulary."
@@ -93,7 +106,11 @@ class Answerer:
         self.model = model
         self.vocabulary = vocabulary
         self.catalogue = catalogue
-        self.popularity = frozen(popularity, np.float32)
+        self.content = content
+        self.n_learned = n_learned
+        """The model knows items of lower numbers than this."""
+        unheard = np.full(len(vocabulary) - n_learned, UNSCORED)
+        self.popularity = frozen(np.concatenate((popularity, unheard)), np.float32)
         self.hide_purchased = hide_purchased
         showable = np.where(catalogue.showable, self.popularity, UNSCORED)
         self.popular = frozen(top(showable, len(showable)).items, np.int32)
@@ -112,7 +129,10 @@ class Answerer:
         session = self.vocabulary.codes(query.session)
         allowed = self.catalogue.matching(query.filter) if query.filter else None
         hidden = self._hidden(query)
-        found = self._ranked(session, query.k, allowed, hidden, now)
+        known = session[session < self.n_learned]
+        found = self._ranked(known, query.k, allowed, hidden, now)
+        if self.content is not None and len(found.items):
+            found = self._with_fresh(self.content, found, session, query.k, allowed, hidden)
         if len(found.items) >= query.k:
             return Answer(found.items, found.scores, len(found.items), None)
         return self._filled(found, query, session, allowed, hidden)
@@ -141,9 +161,26 @@ class Answerer:
             if len(kept.items) >= k or len(head.items) < asked:
                 return Ranking(kept.items[:k], kept.scores[:k])
             allowed = self.catalogue.showable
-        scores = np.where(allowed, self.model.score(session, now=now), UNSCORED)
-        scores[list(hidden)] = UNSCORED
+        known = allowed[: self.n_learned]
+        scores = np.where(known, self.model.score(session, now=now), UNSCORED)
+        scores[[code for code in hidden if code < self.n_learned]] = UNSCORED
         return top(scores, k)
+
+    def _with_fresh(
+        self,
+        content: Content,
+        found: Ranking,
+        session: NDArray[np.int32],
+        k: int,
+        allowed: NDArray[np.bool_] | None,
+        hidden: set[int],
+    ) -> Ranking:
+        """The model's ranking with items without a history among it, which it may lack."""
+        suggested = content.suggest(session)
+        if len(suggested.items) == 0:
+            return found
+        taken = hidden | set(found.items.tolist())
+        return content.merge(found, _kept(suggested, allowed, taken), k)
 
     def _without(self, head: Ranking, hidden: set[int]) -> Ranking:
         if not hidden and not self._spare:
@@ -161,9 +198,17 @@ class Answerer:
         allowed: NDArray[np.bool_] | None,
         hidden: set[int],
     ) -> Answer:
-        """Fill the places that the model left: popular in the category, then popular at all."""
+        """Fill the places that the model left: with what is like the session's items by text,
+        then with what is popular in the category, then with what is popular at all."""
         taken = hidden | set(found.items.tolist())
+        if self.content is None:
+            similar = Ranking(found.items[:0], found.scores[:0])
+        else:
+            similar = _kept(self.content.neighbours(session), allowed, taken)
         need = query.k - len(found.items)
+        items, scores = [found.items, similar.items[:need]], [found.scores, similar.scores[:need]]
+        need -= len(items[-1])
+        taken |= set(items[-1].tolist())
         near = self._popular_in.get(self._category(query, session), self.popular[:0])
         extra = _head(near, need, allowed, taken)
         is_near = bool(extra)
@@ -173,11 +218,14 @@ class Answerer:
             extra += others
         codes = np.array(extra, dtype=np.int32)
         fallback = Fallback.POPULAR_IN_CATEGORY if is_near else Fallback.POPULAR
+        if not extra and len(items[-1]):
+            fallback = Fallback.SIMILAR
+        is_filled = extra or len(items[-1]) or not len(found.items)
         return Answer(
-            np.concatenate((found.items, codes)),
-            np.concatenate((found.scores, self.popularity[codes])),
+            np.concatenate((*items, codes)),
+            np.concatenate((*scores, self.popularity[codes])),
             len(found.items),
-            fallback if extra or not len(found.items) else None,
+            fallback if is_filled else None,
         )
 
     def _category(self, query: Query, session: NDArray[np.int32]) -> int:
@@ -196,12 +244,15 @@ class Answerer:
         return next((row for row in rest if row >= 0), -1)
 
     def save(self, folder: Path) -> None:
-        """Write ``model/``, ``catalogue/``, ``vocabulary.json``, ``popularity.npy`` and
-        ``answer.json`` into a folder, which is made where it is missing."""
+        """Write ``model/``, ``catalogue/``, ``vocabulary.json``, ``popularity.npy``,
+        ``answer.json`` and, where there is any, ``content/`` into a folder, which is made where
+        it is missing."""
         self.vocabulary.save(folder)
         self.model.save(folder / "model")
         self.catalogue.save(folder / "catalogue")
-        save_arrays(folder, popularity=self.popularity)
+        save_arrays(folder, popularity=self.popularity[: self.n_learned])
+        if self.content is not None:
+            self.content.save(folder / CONTENT)
         (folder / "answer.json").write_bytes(msgspec.json.encode(_Rules(self.hide_purchased)))
 
     @classmethod
@@ -222,7 +273,16 @@ class Answerer:
             Catalogue.load(folder / "catalogue"),
             load_array(folder, "popularity"),
             hide_purchased=rules.hide_purchased,
+            content=Content.load(folder / CONTENT) if (folder / CONTENT).is_dir() else None,
         )
+
+
+def _kept(ranking: Ranking, allowed: NDArray[np.bool_] | None, taken: set[int]) -> Ranking:
+    """A ranking without what is not allowed or is taken."""
+    keep = np.array([code not in taken for code in ranking.items.tolist()], dtype=np.bool_)
+    if allowed is not None:
+        keep &= allowed[ranking.items]
+    return Ranking(ranking.items[keep], ranking.scores[keep])
 
 
 def _listed(value: Word | Sequence[Word]) -> Iterable[Word]:

@@ -134,7 +134,7 @@ class Catalogue:
             names[code] = name
             showable[code] = available is not False and (is_known or not has_catalogue)
             prices[code] = np.nan if price is None else float(price)
-            facets.add(code, {**_attributes(item, attributes), "category": category})
+            facets.add(code, {**attributes_of(item, attributes), "category": category})
         return cls(names=tuple(names), showable=showable, prices=prices, **facets.arrays(len(ids)))
 
     def category_of(self, item: str) -> int:
@@ -217,7 +217,12 @@ def _plain(facets: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]
     return {attribute: dict(values) for attribute, values in facets.items()}
 
 
-def _attributes(item: str, text: str | None) -> dict[str, Any]:
+def attributes_of(item: str, text: str | None) -> dict[str, Any]:
+    """An item's attributes, off their JSON; none where there is no text.
+
+    Raises:
+        ModelError: the text is no JSON object.
+    """
     if not text:
         return {}
     try:

@@ -52,6 +52,10 @@ class Vocabulary:
         codes: dict[str, int] = self._codes  # type: ignore[assignment]
         return np.array([codes[item] for item in items if item in codes], dtype=np.int32)
 
+    def grown(self, more: Iterable[str]) -> Vocabulary:
+        """This vocabulary, and behind it the items of ``more`` that it lacks, in their order."""
+        return Vocabulary([*self.ids, *(item for item in more if item not in self)])
+
     def save(self, folder: Path) -> None:
         """Write ``vocabulary.json``, the list of ids, into a folder."""
         folder.mkdir(parents=True, exist_ok=True)

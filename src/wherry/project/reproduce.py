@@ -10,7 +10,7 @@ import msgspec
 from wherry.domain import Release, TenantId
 from wherry.errors import LakeError
 from wherry.lake import Lake
-from wherry.learn.catalogue import Catalogue
+from wherry.learn.answer import CONTENT
 from wherry.learn.dataset import Dataset, read_dataset
 from wherry.learn.fit import assemble
 from wherry.learn.metrics import evaluate
@@ -20,7 +20,7 @@ from wherry.learn.split import split
 from wherry.project.training import read_catalogue
 from wherry.project.versions import package_versions
 
-_OURS = ("model", "catalogue", "vocabulary.json", "popularity.npy", "answer.json")
+_OURS = ("model", "catalogue", "vocabulary.json", "popularity.npy", "answer.json", CONTENT)
 """What of a release's folder a rebuild makes; the rest says where it came from."""
 
 _TIMES = "curve.json"
@@ -102,12 +102,13 @@ def _rebuild(release: Release, folder: Path, lake: Lake) -> list[Finding]:
     own = load_own_models(folder / OWN_CODE)
     answerer = assemble(
         dataset,
-        Catalogue.from_table(dataset.vocabulary.ids, facts),
+        facts,
         release.model,
         release.params,
         seed=release.seed,
         own=own,
         hide_purchased=recipe.hide_purchased,
+        content=recipe.content,
     )
     findings = [_decided("data", then, then)]
     with TemporaryDirectory() as place:

@@ -14,11 +14,10 @@ import pyarrow.compute as pc
 
 from wherry.behave import Subject
 from wherry.config import Settings
-from wherry.domain import Candidate, Check, LearnedWith, Release, TenantId
+from wherry.domain import Candidate, Check, ContentRecipe, LearnedWith, Release, TenantId
 from wherry.lake import Lake
 from wherry.learn.answer import Answerer
 from wherry.learn.arrays import load_array, save_arrays
-from wherry.learn.catalogue import Catalogue
 from wherry.learn.cost import Slo
 from wherry.learn.dataset import Dataset, load_dataset, read_dataset
 from wherry.learn.embedding import embed
@@ -28,6 +27,7 @@ from wherry.learn.leaks import find_leaks
 from wherry.learn.learn import best, learn
 from wherry.learn.metrics import Evaluation
 from wherry.learn.models import OWN_CODE, load_own_models, load_released_model
+from wherry.learn.places import learn_recipe
 from wherry.learn.plan import Entry, Plan, drawn_sessions, read_candidate, test_instances
 from wherry.learn.search import Budget
 from wherry.learn.split import split
@@ -99,7 +99,6 @@ class Training:
             facts = read_catalogue(con, tenant)
             self._save_judging(con, tenant, dataset)
         dataset.save(self.folder / "dataset")
-        catalogue = Catalogue.from_table(dataset.vocabulary.ids, facts)
         candidates = learn(
             self._plan(tenant, champion),
             self.folder,
@@ -107,7 +106,8 @@ class Training:
             workers=learn_settings.workers,
         )
         winner = best([c for c in candidates if c.name != CHAMPION], learn_settings.metric)
-        self._answerer(tenant, dataset, catalogue, winner).save(self.recommender)
+        content = self._content(dataset, facts, winner)
+        self._answerer(tenant, dataset, facts, winner, content).save(self.recommender)
         trained = Trained(
             snapshot=snapshot,
             sessions=len(dataset.sessions),
@@ -116,7 +116,7 @@ class Training:
             winner=winner.name,
             candidates=candidates,
             leaks=self._leaks(dataset, facts, candidates),
-            learned_with=self._learned_with(),
+            learned_with=self._learned_with(content),
         )
         (self.folder / "trained.json").write_bytes(msgspec.json.encode(trained))
         shutil.rmtree(self._home.checkpoints(tenant), ignore_errors=True)
@@ -184,24 +184,46 @@ class Training:
             checkpoints=str(self._home.checkpoints(tenant)),
         )
 
+    def _content(
+        self, dataset: Dataset, facts: pa.Table, winner: Candidate
+    ) -> ContentRecipe | None:
+        """How items without a history are recommended beside the winner."""
+        settings = self._settings.learn
+        window = split(dataset.sessions, test_fraction=settings.test_share)
+        return learn_recipe(
+            dataset,
+            facts,
+            window,
+            test_instances(window, max_sessions=settings.max_test_sessions, seed=settings.seed),
+            self._evaluation(winner.name),
+            fewer_than=settings.content.fewer_than,
+            places=settings.content.places,
+        )
+
     def _answerer(
-        self, tenant: TenantId, dataset: Dataset, catalogue: Catalogue, winner: Candidate
+        self,
+        tenant: TenantId,
+        dataset: Dataset,
+        facts: pa.Table,
+        winner: Candidate,
+        content: ContentRecipe | None,
     ) -> Answerer:
         own = load_own_models(self._home.models)
         if winner.model in own:
             shutil.copytree(self._home.models, self.recommender / OWN_CODE, dirs_exist_ok=True)
         return assemble(
             dataset,
-            catalogue,
+            facts,
             winner.model,
             winner.params,
             seed=winner.seed,
             own=own,
             hide_purchased=self._settings.behave.hide_purchased,
+            content=content,
             checkpoints=self._home.checkpoints(tenant),
         )
 
-    def _learned_with(self) -> LearnedWith:
+    def _learned_with(self, content: ContentRecipe | None) -> LearnedWith:
         settings = self._settings.learn
         return LearnedWith(
             history_days=settings.history_days,
@@ -209,6 +231,7 @@ class Training:
             test_share=settings.test_share,
             max_test_sessions=settings.max_test_sessions,
             hide_purchased=self._settings.behave.hide_purchased,
+            content=content,
         )
 
     def subject(self, tenant: TenantId, trained: Trained) -> Subject:
