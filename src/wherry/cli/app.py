@@ -164,16 +164,58 @@ def releases(
 
 
 @app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="A version, or NAME@VERSION.")],
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Answer unseen, to be compared.")
+    ] = False,
+    canary: Annotated[str, typer.Option(help="Answer this share of the visitors: 10%.")] = "",
+    ab: Annotated[
+        bool, typer.Option("--ab", help="Answer half of the visitors, to learn which is better.")
+    ] = False,
+    share: Annotated[str, typer.Option(help="Another share for --shadow or --ab.")] = "",
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Try a release on live traffic beside the champion; a running server follows."""
+    from wherry.cli import releasing
+
+    output = Output(as_json=json)
+    releasing.release(project, version, shadow, canary, ab, share, tenant, output)
+
+
+@app.command()
+def promote(
+    tenant: TenantOption = "default", project: ProjectOption = _HERE, json: JsonOption = False
+) -> None:
+    """Make what is being tried the champion."""
+    from wherry.cli import releasing
+
+    releasing.promote(project, tenant, Output(as_json=json))
+
+
+@app.command()
 def rollback(
     to: Annotated[int | None, typer.Option("--to", help="The version to go back to.")] = None,
     tenant: TenantOption = "default",
     project: ProjectOption = _HERE,
     json: JsonOption = False,
 ) -> None:
-    """Make an earlier release the champion again; a running server follows."""
-    from wherry.cli import commands
+    """End what is being tried, or else make an earlier release the champion again."""
+    from wherry.cli import releasing
 
-    commands.rollback(project, to, tenant, Output(as_json=json))
+    releasing.rollback(project, to, tenant, Output(as_json=json))
+
+
+@app.command()
+def decisions(
+    tenant: TenantOption = "default", project: ProjectOption = _HERE, json: JsonOption = False
+) -> None:
+    """Say who decided what about the releases, when and why, the newest first."""
+    from wherry.cli import releasing
+
+    releasing.decisions(project, tenant, Output(as_json=json))
 
 
 @app.command()

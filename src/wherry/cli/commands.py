@@ -253,12 +253,6 @@ def releases(folder: Path, tenant: str, output: Output) -> None:
     )
 
 
-def rollback(folder: Path, to: int | None, tenant: str, output: Output) -> None:
-    """Go back to an earlier release."""
-    release = Project.open(folder).rollback(tenant, to=to)
-    output.answer(release, f"{release.name}@{release.version} ({release.model}) answers now.")
-
-
 def reproduce(folder: Path, name: str, output: Output) -> int:
     """Build a release anew; 1 where what came out is not the same."""
     project = Project.open(folder)

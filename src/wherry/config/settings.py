@@ -272,6 +272,34 @@ class Registry(Table, frozen=True):
     tracking_uri: str = ""
 
 
+class Release(Table, frozen=True):
+    """``[release]``: what becomes of a run's winner, and when a release that is tried is stopped.
+
+    ``mode``: the winner takes over at once (``champion``), or is tried first beside the champion:
+    unseen (``shadow``), on a part of the visitors (``canary``), or on half of them to learn which
+    is better (``ab``). ``share`` is that part (0: all in the shadow, 10% as a canary, half as ab).
+
+    A challenger is stopped, and the champion answers all, once the guard is sure of one of these:
+    its click-through is more than ``margin`` below the champion's, relatively (0.05: a twentieth);
+    more than ``max_error_share`` of its visitors met an error of its; its p99 is above
+    ``max_p99_ms`` and more of its answers are slower than that than of the champion's. It may be
+    wrong about a release that is just as good with a chance of ``false_stops``, over the three
+    together and however long it looks. ``effect`` is the relative difference of click-through that
+    the test is sharpest for. An answer counts as clicked if one of its items was within
+    ``click_minutes``. The guard looks every ``guard_seconds`` (0: never, in this server).
+    """
+
+    mode: Literal["champion", "shadow", "canary", "ab"] = "champion"
+    share: Share = 0.0
+    margin: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    max_error_share: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.01
+    max_p99_ms: Positive = 50.0
+    false_stops: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
+    effect: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.2
+    click_minutes: Positive = 30.0
+    guard_seconds: Annotated[float, Meta(ge=0.0)] = 5.0
+
+
 class Serve(Table, frozen=True):
     """``[serve]``: the server listens on ``host`` and ``port`` (0: any free one).
 
@@ -338,5 +366,6 @@ class Settings(Table, frozen=True):
     learn: Learn = Learn()
     behave: Behave = Behave()
     registry: Registry = Registry()
+    release: Release = Release()
     serve: Serve = Serve()
     collect: Collect = Collect()

@@ -38,7 +38,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TenantRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run did for one tenant, after the stages that all tenants share."""
+    """What a run did for one tenant, after the stages that all tenants share.
+
+    ``trial`` says why a ``release`` does not answer yet, such as ``is tried: canary, 10% of
+    visitors``; empty where it took over.
+    """
 
     tenant: TenantId
     stages: tuple[Stage, ...]
@@ -49,6 +53,7 @@ class TenantRun(msgspec.Struct, frozen=True, kw_only=True):
     winner: str = ""
     behave: Verdict | None = None
     release: Release | None = None
+    trial: str = ""
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

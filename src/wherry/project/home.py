@@ -97,6 +97,16 @@ class Home:
         return self.state / "mlflow"
 
     @property
+    def rollouts(self) -> Path:
+        """What is tried beside each tenant's champion, and what the guard has seen of it."""
+        return self.state / "rollouts"
+
+    @property
+    def decisions(self) -> Path:
+        """The log of decisions about what answers."""
+        return self.state / "decisions.ndjson"
+
+    @property
     def metaflow(self) -> Path:
         """Metaflow's records of the training flows."""
         return self.state / "metaflow"

@@ -40,10 +40,12 @@ from wherry.lake import (
 from wherry.learn.answer import Query
 from wherry.project.cards import write_run_card
 from wherry.project.collecting import collect_routes
+from wherry.project.decisions import DecisionLog
 from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
+from wherry.project.releasing import Releasing, person
 from wherry.project.reproduce import Reproduction, reproduce
 from wherry.project.run import Reporter, Run
 from wherry.project.scaffold import scaffold
@@ -51,7 +53,7 @@ from wherry.project.serving import SiblingsOf, load_champion, serving_app
 from wherry.project.sessions import read_newest_sessions
 from wherry.project.versions import code_version
 from wherry.project.workers import run_workers, worker_count
-from wherry.registry import Registry
+from wherry.registry import Registry, Rollouts
 from wherry.serve import (
     CollectRoutes,
     Metrics,
@@ -215,12 +217,14 @@ class Project:
         self, stages: Sequence[str], forced: bool, full_refresh: bool, report: Reporter
     ) -> RunRecord:
         now = self._clock()
+        run_id = new_run_id(now)
         run = Run(
             home=self.home,
             settings=self.settings,
             lake=self.lake,
             registry=self.registry,
-            run_id=new_run_id(now),
+            releasing=self.releasing(by=f"run {run_id}"),
+            run_id=run_id,
             now=now,
             report=report,
             stages=stages,
@@ -317,11 +321,23 @@ class Project:
         return self.registry.champion(tenant_id(tenant))
 
     def rollback(self, tenant: str = DEFAULT_TENANT, *, to: int | None = None) -> Release:
-        """Make an earlier release the champion; a running server follows by itself.
+        """End what is being tried; where nothing is, make an earlier release the champion.
 
-        It touches the registry alone, so it need not wait for a run to end.
+        A running server follows by itself. It touches the registry and the rollouts alone, so it
+        need not wait for a run to end. Returns what answers now.
         """
-        return self.registry.rollback(tenant_id(tenant), to)
+        return self.releasing().rollback(tenant_id(tenant), to)
+
+    def releasing(self, by: str = "") -> Releasing:
+        """The ways by which what answers changes; ``by`` decides, by default the account."""
+        return Releasing(
+            registry=self.registry,
+            rollouts=Rollouts(self.home.rollouts, self.home.registry),
+            log=DecisionLog(self.home.decisions),
+            load=load_champion,
+            clock=self._clock,
+            by=by or person(),
+        )
 
     def reproduce(self, name: str) -> Reproduction:
         """Build a release, such as ``recommender@3``, anew and compare it; see :mod:`.reproduce`.

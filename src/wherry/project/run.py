@@ -19,6 +19,7 @@ from wherry.lake import Lake, compact, create_raw_tables, next_load_id
 from wherry.project.home import Home
 from wherry.project.progress import Progress, mark_of
 from wherry.project.records import run_folders
+from wherry.project.releasing import Releasing
 from wherry.project.stages import RunContext, TenantStages, settings_record
 from wherry.project.versions import code_version, package_versions
 from wherry.registry import Registry
@@ -53,6 +54,7 @@ class Run:
     settings: Settings
     lake: Lake
     registry: Registry
+    releasing: Releasing
     run_id: RunId
     now: datetime
     report: Reporter
@@ -168,6 +170,7 @@ class Run:
             lake=self.lake,
             registry=self.registry,
             progress=Progress(self.home.progress),
+            releasing=self.releasing,
             run_id=self.run_id,
             now=self.now,
             stages=self.stages,

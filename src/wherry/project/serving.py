@@ -18,7 +18,7 @@ from wherry.learn.models import load_released_model
 from wherry.project.collecting import answer_log, collect_routes
 from wherry.project.home import Home
 from wherry.project.sessions import PublishedSessions
-from wherry.registry import Registry
+from wherry.registry import Registry, Rollouts
 from wherry.serve import Limits, Recommender, Siblings, create_app, load_recommender
 
 SiblingsOf = Callable[[CollectorRegistry], Siblings]
@@ -52,6 +52,7 @@ def serving_app(
         answers=partial(answer_log, serve),
         keys=keys,
         siblings=siblings,
+        rollouts=Rollouts(home.rollouts, home.registry).read,
     )
 
 

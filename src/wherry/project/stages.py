@@ -16,6 +16,7 @@ from wherry.config import Settings
 from wherry.domain import (
     STAGES,
     Candidate,
+    Mode,
     Outcome,
     Release,
     RunId,
@@ -28,9 +29,10 @@ from wherry.errors import WherryError
 from wherry.lake import Lake, Published, newest_snapshot, publish, read_published
 from wherry.project.home import Home
 from wherry.project.progress import Progress, folder_mark, mark_of
+from wherry.project.releasing import Releasing
 from wherry.project.training import Training
 from wherry.project.versions import code_version, package_versions
-from wherry.registry import Registry, model_name
+from wherry.registry import Challenger, Registry, in_words, label, model_name
 from wherry.transform import DataTest
 from wherry.transform.audit import audit
 
@@ -47,6 +49,7 @@ class RunContext:
     lake: Lake
     registry: Registry
     progress: Progress
+    releasing: Releasing
     run_id: RunId
     now: datetime
     stages: Collection[str]
@@ -78,6 +81,7 @@ class TenantStages:
     winner: str = ""
     snapshot: int | None = None
     release: Release | None = None
+    trial: str = ""
 
     def run(self) -> TenantRun:
         """Go from stage to stage until the last, or until one stands in the way."""
@@ -94,6 +98,7 @@ class TenantStages:
             winner=self.winner,
             behave=self.behave,
             release=self.release,
+            trial=self.trial,
         )
 
     def _stage(self, name: str) -> bool:
@@ -208,8 +213,27 @@ class TenantStages:
         tags = {"wherry.run": context.run_id, "wherry.snapshot": str(trained.snapshot)}
         tags["wherry.code"] = code
         runs = context.registry.log_candidates(self.tenant, trained.candidates, tags)
-        self.release = context.registry.release(release, training.recommender, runs[trained.winner])
-        return None, f"{self.release.name}@{self.release.version} ({winner.model})"
+        tried = context.releasing.rollouts.of(self.tenant)
+        is_first = context.registry.champion(self.tenant) is None
+        takes_over = is_first or (context.settings.release.mode == "champion" and tried is None)
+        self.release = context.registry.release(
+            release, training.recommender, runs[trained.winner], as_champion=takes_over
+        )
+        if takes_over:
+            context.releasing.take_over(self.release)
+        else:
+            self.trial = self._try(self.release, tried)
+        note = f"{label(self.release)} ({winner.model})"
+        return None, f"{note} {self.trial}".strip()
+
+    def _try(self, release: Release, tried: Challenger | None) -> str:
+        """Begin to try a release, unless another is being tried; says which in a few words."""
+        releasing, rules = self.context.releasing, self.context.settings.release
+        if tried is not None:
+            releasing.register(release, tried)
+            return f"waits, since {label(tried.release)} is being tried"
+        begun = releasing.start(release, Mode(rules.mode), rules.share or None)
+        return f"is tried: {in_words(begun.rollout)}"
 
     def _block_unless(self, verdict: Verdict) -> None:
         if not verdict.passed:

@@ -87,7 +87,11 @@ def _conclude(
         reason = _failures(tenant, blocked) or blocked.note
         return Conclusion(Ending.BLOCKED, title, _sentences(reason, still))
     if tenant is not None and tenant.release is not None:
-        title = f"Released v{tenant.release.version}"
+        version = tenant.release.version
+        if tenant.trial:
+            words = f"{tenant.release.model} {tenant.trial}"
+            return Conclusion(Ending.RELEASED, f"Registered v{version}", _sentences(words, still))
+        title = f"Released v{version}"
         return Conclusion(Ending.RELEASED, title, _released(tenant.release, tenant))
     if all(s.outcome in (Outcome.NOTHING_NEW, Outcome.SKIPPED) for s in stages):
         return Conclusion(Ending.NOTHING_NEW, "Nothing new", still)

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from importlib.resources import files
 from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
@@ -20,7 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import wherry
 from wherry.collect.keys import Keys
 from wherry.serve.answers import AnswerLog
-from wherry.serve.champions import Champions, Loader, Source
+from wherry.serve.asking import Asking
+from wherry.serve.challengers import Challengers, RolloutSource
+from wherry.serve.champions import Champions, Source
 from wherry.serve.collect import CollectRoutes
 from wherry.serve.endpoints import ENDPOINTS
 from wherry.serve.guard import ReadGuard
@@ -30,7 +33,9 @@ from wherry.serve.openapi import openapi
 from wherry.serve.problem import problem_body
 from wherry.serve.recommend import ROUTE, RecommendRoute, SessionLookup
 from wherry.serve.request import Limits
+from wherry.serve.shadow import ShadowQueue
 from wherry.serve.siblings import Siblings
+from wherry.serve.taking import LoadedOnce, Loader
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -53,6 +58,7 @@ def create_app(
     answers: Callable[[Metrics], AnswerLog] | None = None,
     keys: Keys | None = None,
     siblings: Callable[[CollectorRegistry], Siblings] | None = None,
+    rollouts: RolloutSource | None = None,
 ) -> ASGIApp:
     """Make the application.
 
@@ -62,22 +68,35 @@ def create_app(
     the routes by which events come in; without it there are none. ``answers`` makes the log
     of answers, which goes into the inbox of those routes. Once ``keys`` holds a read
     key, recommendations are for those who have one. ``siblings`` finds the other workers of
-    the same server, so that each can tell the figures of all.
+    the same server, so that each can tell the figures of all. ``rollouts`` says what is tried
+    beside the champions, and is asked as often.
     """
     metrics = Metrics()
+    load = LoadedOnce(load)
     champions = Champions(source, load, metrics)
+    challengers = Challengers(rollouts, load, metrics) if rollouts else None
     log = answers(metrics) if answers and collect else None
+    shadows = ShadowQueue(metrics)
     hot = RecommendRoute(
         champions,
         metrics,
         limits=limits or Limits(),
         sessions=sessions,
         guard=ReadGuard(keys) if keys is not None else None,
-        log=log,
+        asking=Asking(metrics, log, shadows),
+        challengers=challengers,
     )
     routes = collect(metrics) if collect else None
     others = siblings(metrics.registry) if siblings else None
-    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds, log, others)
+    tried = _Tried(challengers, shadows) if challengers else None
+    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds, log, others, tried)
+
+
+class _Tried(NamedTuple):
+    """What goes on beside the requests where rollouts are followed."""
+
+    challengers: Challengers
+    shadows: ShadowQueue
 
 
 def create_collect_app(collect: Callable[[Metrics], CollectRoutes]) -> ASGIApp:
@@ -94,12 +113,13 @@ def _assemble(
     refresh_seconds: float = 1.0,
     log: AnswerLog | None = None,
     siblings: Siblings | None = None,
+    tried: _Tried | None = None,
 ) -> ASGIApp:
     if collect is not None:
         hot = {**hot, **dict.fromkeys(ENDPOINTS, collect)}
     rest = Starlette(
         routes=_routes(champions, collect, metrics, siblings),
-        lifespan=_lifespan(champions, refresh_seconds, collect, log, siblings),
+        lifespan=_lifespan(champions, refresh_seconds, collect, log, siblings, tried),
         exception_handlers={HTTPException: _problem, 500: _failure},
     )
     return Application(hot, rest, metrics)
@@ -199,6 +219,7 @@ def _lifespan(
     collect: CollectRoutes | None,
     log: AnswerLog | None,
     siblings: Siblings | None,
+    tried: _Tried | None,
 ) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -206,10 +227,14 @@ def _lifespan(
             await collect.start()
             if log is not None:
                 log.start(collect.inbox)
-        watch = None
+        beside: list[asyncio.Task[None]] = []
         if champions is not None:
             await asyncio.to_thread(champions.refresh)
-            watch = asyncio.create_task(champions.watch(refresh_seconds))
+            beside.append(asyncio.create_task(champions.watch(refresh_seconds)))
+        if tried is not None:
+            await asyncio.to_thread(tried.challengers.refresh)
+            beside.append(asyncio.create_task(tried.challengers.watch(refresh_seconds)))
+            beside.append(asyncio.create_task(tried.shadows.run()))
         if siblings is not None:
             await siblings.start()
         try:
@@ -217,10 +242,10 @@ def _lifespan(
         finally:
             if siblings is not None:
                 await siblings.stop()
-            if watch is not None:
-                watch.cancel()
+            for task in beside:
+                task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+                    await task
             if log is not None:
                 await log.stop(_LOG_GRACE_SECONDS)
             if collect is not None:

@@ -12,14 +12,12 @@ import msgspec
 from wherry.domain import DEFAULT_TENANT, Release, TenantId
 from wherry.serve.metrics import Metrics
 from wherry.serve.recommender import Recommender
+from wherry.serve.taking import InService, Loader, Outcome
 
 logger = logging.getLogger("wherry.serve")
 
 Source = Callable[[], Mapping[TenantId, tuple[Release, Path] | None]]
 """Says which release, in which folder, is each tenant's champion; None before its first."""
-
-Loader = Callable[[Release, Path], Recommender]
-"""Reads a release's folder into what answers."""
 
 
 class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,17 +38,13 @@ class Champions:
         self, source: Source, load: Loader, metrics: Metrics, *, patience: int = 30
     ) -> None:
         self._source = source
-        self._load = load
         self._metrics = metrics
-        self._patience = patience
-        self._answering: dict[TenantId, Recommender] = {}
-        self._chosen: dict[TenantId, tuple[str, int, Path]] = {}
-        self._failed: dict[TenantId, tuple[tuple[str, int, Path], int, str]] = {}
+        self._service = InService(load, patience=patience)
         self._known: frozenset[TenantId] = frozenset({DEFAULT_TENANT})
 
     def get(self, tenant: TenantId) -> Recommender | None:
         """The recommender that answers for a tenant now, or None."""
-        return self._answering.get(tenant)
+        return self._service.answering.get(tenant)
 
     def is_known(self, tenant: TenantId) -> bool:
         """Whether there is such a tenant, with a release or still without."""
@@ -59,24 +53,22 @@ class Champions:
     @property
     def is_ready(self) -> bool:
         """Whether anything answers."""
-        return bool(self._answering)
+        return bool(self._service.answering)
 
     def statuses(self) -> dict[TenantId, TenantStatus]:
         """What answers for each tenant, and what went wrong with a newer release."""
         return {tenant: self._status(tenant) for tenant in sorted(self._known)}
 
     def _status(self, tenant: TenantId) -> TenantStatus:
-        recommender = self._answering.get(tenant)
-        failed = self._failed.get(tenant)
+        recommender = self.get(tenant)
         return TenantStatus(
-            model=recommender.label if recommender else None, error=failed[2] if failed else None
+            model=recommender.label if recommender else None, error=self._service.error(tenant)
         )
 
     def refresh(self) -> None:
         """Look for new champions, load them, warm them up and swap them in.
 
-        Blocks for as long as loading takes: call it off the event loop. Assigning to a dict is
-        atomic, so a request sees the old recommender or the new one, whole.
+        Blocks for as long as loading takes: call it off the event loop.
         """
         try:
             wanted = self._source()
@@ -88,41 +80,20 @@ class Champions:
         for tenant, found in wanted.items():
             if found is not None:
                 self._follow(tenant, *found)
-        for tenant in {*self._answering, *self._failed}:
+        for tenant in self._service.tenants():
             if wanted.get(tenant) is None:
                 self._withdraw(tenant)
 
     def _follow(self, tenant: TenantId, release: Release, folder: Path) -> None:
-        """Take a tenant's champion into service, unless it is, or has just failed to be."""
-        key = (release.name, release.version, folder)
-        if self._chosen.get(tenant) == key:
-            self._failed.pop(tenant, None)
-            return
-        failed = self._failed.get(tenant)
-        if failed and failed[0] == key and failed[1] > 0:
-            self._failed[tenant] = (key, failed[1] - 1, failed[2])
-            return
-        try:
-            recommender = self._load(release, folder)
-            recommender.warm_up()
-        except Exception as error:  # a model may be a user's own and raise anything
-            logger.exception("%s@%s of %s can't be loaded.", release.name, release.version, tenant)
-            self._failed[tenant] = (
-                key,
-                self._patience,
-                f"{release.name}@{release.version}: {error}",
-            )
+        outcome = self._service.follow(tenant, release, folder)
+        if outcome is Outcome.FAILED:
             self._metrics.failed(tenant)
-            return
-        self._answering[tenant] = recommender
-        self._chosen[tenant] = key
-        self._failed.pop(tenant, None)
-        self._metrics.swapped(tenant, release.name, release.version)
-        logger.info("%s answers for %s.", recommender.label, tenant)
+        elif outcome is Outcome.SWAPPED:
+            self._metrics.swapped(tenant, release.name, release.version)
+            logger.info("%s@%s answers for %s.", release.name, release.version, tenant)
 
     def _withdraw(self, tenant: TenantId) -> None:
-        for kept in (self._answering, self._chosen, self._failed):
-            kept.pop(tenant, None)
+        self._service.withdraw(tenant)
         self._metrics.withdrew(tenant)
         logger.info("Nothing answers for %s any more.", tenant)
 

@@ -71,6 +71,24 @@ class Metrics:
             ["tenant", "name", "version"],
             registry=self.registry,
         )
+        self._challenger = Gauge(
+            "wherry_challenger_info",
+            "The release that is tried beside a tenant's champion.",
+            ["tenant", "name", "version"],
+            registry=self.registry,
+        )
+        self._challenger_failures = Counter(
+            "wherry_challenger_failures",
+            "Answers that a challenger failed to give; the champion gave them.",
+            ["tenant"],
+            registry=self.registry,
+        )
+        self._shadow_dropped = Counter(
+            "wherry_shadow_dropped",
+            "Answers that were not computed in the shadow, since too many waited.",
+            ["tenant"],
+            registry=self.registry,
+        )
         self._reloads = Counter(
             "wherry_champion_reloads",
             "Releases that were taken into service, or could not be.",
@@ -142,6 +160,23 @@ class Metrics:
     def withdrew(self, tenant: TenantId) -> None:
         """Note that nothing answers for a tenant any more."""
         self._champion.remove_by_labels({"tenant": tenant})
+
+    def tries(self, tenant: TenantId, name: str, version: int) -> None:
+        """Note the release that is tried beside a tenant's champion from now on."""
+        self._challenger.remove_by_labels({"tenant": tenant})
+        self._challenger.labels(tenant, name, str(version)).set(1)
+
+    def tries_nothing(self, tenant: TenantId) -> None:
+        """Note that nothing is tried for a tenant any more."""
+        self._challenger.remove_by_labels({"tenant": tenant})
+
+    def challenger_failed(self, tenant: TenantId) -> None:
+        """Count an answer that a challenger failed to give."""
+        self._challenger_failures.labels(tenant).inc()
+
+    def shadow_dropped(self, tenant: TenantId) -> None:
+        """Count an answer that was not computed in the shadow."""
+        self._shadow_dropped.labels(tenant).inc()
 
     def failed(self, tenant: TenantId) -> None:
         """Count a release that could not be taken into service."""

@@ -12,10 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from wherry.domain import ItemId, SessionId, TenantId
 from wherry.errors import UsageError, did_you_mean
-from wherry.learn.answer import Answer, Query
-from wherry.serve.answers import AnswerLog, Asked, logged
+from wherry.learn.answer import Query
+from wherry.serve.answers import Asked
+from wherry.serve.asking import Asking, Later, Told
 from wherry.serve.bodies import ClientGone
+from wherry.serve.challengers import Challengers
 from wherry.serve.champions import Champions
+from wherry.serve.choice import choose
 from wherry.serve.credentials import without_key_fields
 from wherry.serve.guard import ReadGuard, asked_by
 from wherry.serve.metrics import Metrics
@@ -41,7 +44,7 @@ SessionLookup = Callable[[TenantId, SessionId], SessionItems | None]
 
 
 class RecommendRoute:
-    """Reads a request, asks the tenant's champion, writes the answer."""
+    """Reads a request, asks the tenant's champion or what is tried beside it, writes the answer."""
 
     def __init__(
         self,
@@ -52,9 +55,11 @@ class RecommendRoute:
         retry_seconds: int = 5,
         sessions: SessionLookup | None = None,
         guard: ReadGuard | None = None,
-        log: AnswerLog | None = None,
+        asking: Asking,
+        challengers: Challengers | None = None,
     ) -> None:
-        self._log = log
+        self._asking = asking
+        self._challengers = challengers
         self._guard = guard
         self._champions = champions
         self._metrics = metrics
@@ -69,6 +74,7 @@ class RecommendRoute:
         headers = dict(scope["headers"])
         request_id = self._ids.of(headers.get(b"x-request-id"))
         extra: Headers = []
+        later: Later | None = None
         try:
             query, owner = scope["query_string"], None
             if self._guard is not None:
@@ -77,7 +83,8 @@ class RecommendRoute:
             request = await self._read(scope["method"], query, headers, receive)
             if owner is not None:
                 request = asked_by(request, owner)
-            body, status = await self._answer(request, request_id, started), 200
+            body, later = await self._answer(request, request_id, started)
+            status = 200
         except RequestError as error:
             body, status, extra = error.body(request_id), error.status, error.headers
         except ClientGone:
@@ -99,6 +106,8 @@ class RecommendRoute:
         )
         await send({"type": "http.response.body", "body": body})
         self._metrics.answered(ROUTE, status, perf_counter() - started)
+        if later is not None:
+            later()
 
     async def _read(
         self, method: str, query: bytes, headers: dict[bytes, bytes], receive: Receive
@@ -136,13 +145,15 @@ class RecommendRoute:
             )
         return body
 
-    async def _answer(self, request: RecommendRequest, request_id: str, began: float) -> bytes:
-        recommender = self._champion(tenant_of(request))
+    async def _answer(
+        self, request: RecommendRequest, request_id: str, began: float
+    ) -> tuple[bytes, Later | None]:
+        champion = self._champion(tenant_of(request))
         k = how_many(request, self._limits)
         items, purchased, is_live = request.session_items, request.purchased, False
         if not items and request.session_id is not None and self._sessions is not None:
             found = await asyncio.to_thread(
-                self._sessions, recommender.tenant, SessionId(request.session_id)
+                self._sessions, champion.tenant, SessionId(request.session_id)
             )
             if found is not None:
                 items, purchased = [*found.items], [*purchased, *found.purchased]
@@ -151,36 +162,19 @@ class RecommendRoute:
             items[-self._limits.max_session_items :], k, request.filter, request.exclude, purchased
         )
         asked = Asked(request_id=request_id, request=request, began=began, is_live=is_live)
+        contest = self._challengers.get(champion.tenant) if self._challengers else None
+        choice = choose(champion, contest, request, request_id)
         try:
             explained = None
             if request.explain:
-                explained = await self._explained(recommender, query, request_id)
-            body, answer = explained or recommender.recommend_json(query, request_id=request_id)
+                explained = await self._explained(choice.recommender, query, request_id)
+            return self._asking.ask(choice, champion, asked, query, explained)
         except UsageError as error:
             raise RequestError(422, str(error), field="filter") from error
-        except Exception as error:
-            self._note(asked, query, recommender, None, type(error).__name__)
-            raise
-        if answer.fallback is not None:
-            self._metrics.fell_back(recommender.tenant, answer.fallback)
-        self._note(asked, query, recommender, answer)
-        return body
-
-    def _note(
-        self,
-        asked: Asked,
-        query: Query,
-        recommender: Recommender,
-        answer: Answer | None,
-        error: str = "",
-    ) -> None:
-        """Hand an answer to the log."""
-        if self._log is not None and self._log.wants(asked.request_id):
-            self._log.add(logged(asked, query, recommender, answer, self._log.now(), error))
 
     async def _explained(
         self, recommender: Recommender, query: Query, request_id: str
-    ) -> tuple[bytes, Answer] | None:
+    ) -> Told | None:
         """The answer with why each item is there, None where the model fails to say so."""
         try:
             return await asyncio.to_thread(recommender.explain_json, query, request_id=request_id)
