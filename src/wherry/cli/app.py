@@ -118,6 +118,25 @@ def serve(
 
 
 @app.command()
+def bench(
+    seconds: Annotated[float, typer.Option(min=10, max=3600, help="How long to take.")] = 60.0,
+    p99: Annotated[
+        float, typer.Option(min=0.1, max=10_000, help="What it has to stay below, milliseconds.")
+    ] = 5.0,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=256, help="Processes; 0 makes one for each core.")
+    ] = None,
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Measure how many recommendations a second this machine gives."""
+    from wherry.cli import benching
+
+    benching.bench(project, seconds, p99, workers, tenant, Output(as_json=json))
+
+
+@app.command()
 def collect(
     host: Annotated[str | None, typer.Option(help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,

@@ -12,9 +12,14 @@ from wherry.errors import ProjectError
 
 @dataclass(frozen=True)
 class Home:
-    """The paths of one project. ``root`` is the folder that holds ``wherry.toml``."""
+    """The paths of one project. ``root`` is the folder that holds ``wherry.toml``.
+
+    ``traffic`` is where servers write, if not where the project's own do: a bench must not send
+    its events into the shop's log.
+    """
 
     root: Path
+    traffic: Path | None = None
 
     @property
     def settings(self) -> Path:
@@ -54,12 +59,12 @@ class Home:
     @property
     def keys(self) -> Path:
         """The keys of the server, as hashes."""
-        return self.state / "keys.json"
+        return (self.traffic or self.state) / "keys.json"
 
     @property
     def inbox(self) -> Path:
         """Where events wait until they are loaded, a file for each server."""
-        return self.state / "inbox"
+        return (self.traffic or self.state) / "inbox"
 
     @property
     def forgetting(self) -> Path:

@@ -3,6 +3,7 @@ socket that all share. ``wherry serve`` starts it."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import socket
@@ -15,16 +16,44 @@ import msgspec
 
 from wherry.errors import UsageError, WherryError
 from wherry.project.project import Project
-from wherry.project.workers import Order
-from wherry.serve import READY, Siblings, answer_on
+from wherry.project.workers import PROFILE, Order
+from wherry.serve import READY, Sampler, Siblings, answer_on
+
+_PARTS = {
+    "the model": ("wherry.learn",),
+    "rules": ("wherry.serve.rules", "wherry.learn.catalogue"),
+    "reading the request": ("wherry.serve.request", "wherry.serve.bodies", "wherry.serve.guard"),
+    "session state": ("wherry.live", "wherry.serve.session", "wherry.project.sessions"),
+    "the log of answers": ("wherry.serve.answers", "wherry.collect.inbox"),
+    "writing the answer": ("wherry.serve.recommender",),
+    "taking events in": ("wherry.collect", "wherry.serve.collect", "wherry.serve.endpoints"),
+    "metrics": ("wherry.serve.metrics", "prometheus_client"),
+}
+"""The parts of a profile, by the modules that are at work; a longer name goes before a shorter."""
+
+_REST = "HTTP and the event loop"
 
 
 def work(order: Order) -> None:
     """Answer on the socket of all until SIGTERM, or until the process that started it has gone."""
-    siblings = partial(Siblings, Path(order.figures), order.number)
-    app = Project.open(order.folder).serving(siblings)
+    project = Project.open(order.folder)
+    if order.traffic:
+        home = dataclasses.replace(project.home, traffic=Path(order.traffic))
+        project = Project(home, project.settings)
+    app = project.serving(partial(Siblings, Path(order.figures), order.number))
+    sampler = Sampler(_PARTS, _REST) if order.traffic else None
+
+    def ready(address: str) -> None:
+        if sampler is not None:
+            sampler.start()
+        _say_ready()
+
     with socket.socket(fileno=order.descriptor) as listener:
-        answer_on(listener, app, on_ready=lambda _: _say_ready())
+        answer_on(listener, app, on_ready=ready)
+    if sampler is not None:
+        sampler.stop()
+        path = Path(order.traffic) / PROFILE.format(order.number)
+        path.write_bytes(msgspec.json.encode(sampler.seconds))
 
 
 def _say_ready() -> None:

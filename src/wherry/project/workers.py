@@ -13,24 +13,47 @@ import msgspec
 
 from wherry.serve import Workers, address_of
 
+PROFILE = "profile-{}.json"
+"""The file in which a worker that is profiled leaves its processor seconds by part."""
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told when it is started.
 
     ``folder`` is the project's, ``descriptor`` that of the socket which listens, ``figures`` the
-    folder in which workers find each other.
+    folder in which workers find each other. ``traffic``, if it is not empty, is the folder that
+    the worker writes to in place of the project's, and where it leaves its profile.
     """
 
     folder: str
     number: int
     descriptor: int
     figures: str
+    traffic: str = ""
 
 
 def worker_count(asked: int) -> int:
     """How many workers there are to be: as many as asked for, one for each core if that is 0."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return asked or cores or 1
+
+
+def project_workers(
+    folder: Path, listener: socket.socket, count: int, *, figures: Path, traffic: Path | None = None
+) -> Workers:
+    """The workers of a project on a socket, about to be run; see :class:`Order`."""
+
+    def command(number: int) -> list[str]:
+        order = Order(
+            folder=str(folder),
+            number=number,
+            descriptor=listener.fileno(),
+            figures=str(figures),
+            traffic=str(traffic or ""),
+        )
+        return [sys.executable, "-m", "wherry.project.worker", msgspec.json.encode(order).decode()]
+
+    return Workers(command, count, descriptors=[listener.fileno()])
 
 
 def run_workers(
@@ -41,14 +64,7 @@ def run_workers(
     Raises:
         WherryError: they can't be started.
     """
-
-    def command(number: int) -> list[str]:
-        order = Order(
-            folder=str(folder), number=number, descriptor=listener.fileno(), figures=figures
-        )
-        return [sys.executable, "-m", "wherry.project.worker", msgspec.json.encode(order).decode()]
-
     # A socket's path is short by law, so theirs are not in the project's folder.
     with tempfile.TemporaryDirectory(prefix="wherry-") as figures:
-        workers = Workers(command, count, descriptors=[listener.fileno()])
+        workers = project_workers(folder, listener, count, figures=Path(figures))
         workers.run(lambda: on_ready(address_of(listener)) if on_ready else None)

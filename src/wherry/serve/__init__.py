@@ -14,6 +14,7 @@ from wherry.serve.recommender import (
     save_recommender,
 )
 from wherry.serve.request import Limits
+from wherry.serve.sampler import Sampler
 from wherry.serve.server import address_of, answer_on, listen, require_loopback, serve
 from wherry.serve.siblings import Siblings
 from wherry.serve.workers import READY, Workers
@@ -30,6 +31,7 @@ __all__ = [
     "Recommendation",
     "RecommendedItem",
     "Recommender",
+    "Sampler",
     "SessionItems",
     "SessionLookup",
     "Siblings",
