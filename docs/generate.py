@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import typer
@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 from wherry.cli.app import app
 from wherry.config import Field, Settings
+from wherry.domain import Rule
 
 DOCS = Path(__file__).parent
 
@@ -58,7 +59,28 @@ def settings_page() -> str:
     parts = [_NOTE, _SETTINGS_HEAD]
     for heading, table in tables():
         parts += [f"## {heading}\n", _prose(table), _keys(table)]
-    return "\n".join(parts)
+    return "\n".join([*parts, _rules()])
+
+
+def _rules() -> str:
+    """The section on rules: the keys that all have, and those of each action."""
+    rules = get_args(Rule)
+    shared = set.intersection(*({f.name for f in msgspec.structs.fields(r)} for r in rules))
+    lines = ["## A rule\n", "It stands in `[[serve.rules]]`, or among a request's `rules`.\n"]
+    lines += ["| key | value | default | |", "|---|---|---|---|"]
+    lines += [_rule_key(f) for f in msgspec.structs.fields(rules[0]) if f.name in shared]
+    for rule in rules:
+        lines += [f'\n### `action = "{rule.__struct_config__.tag}"`\n', _prose(rule)]
+        lines += ["| key | value | default | |", "|---|---|---|---|"]
+        lines += [_rule_key(f) for f in msgspec.structs.fields(rule) if f.name not in shared]
+    return "\n".join(lines) + "\n"
+
+
+def _rule_key(field: msgspec.structs.FieldInfo) -> str:
+    kind: Any = kinds.type_info(field.type)
+    said = (getattr(kind, "extra_json_schema", None) or {}).get("description", "")
+    inner = getattr(kind, "type", kind)
+    return f"| `{field.name}` | {_words(inner)} | {_default(field)} | {said} |"
 
 
 def tables() -> Iterator[tuple[str, type]]:
@@ -110,11 +132,22 @@ def _keys(table: type) -> str:
 def _words(kind: Any) -> str:
     """A type in words, with its bounds."""
     if isinstance(kind, kinds.UnionType):
-        return " or ".join(_words(t) for t in kind.types if not isinstance(t, kinds.NoneType))
+        words = [_words(t) for t in kind.types if not isinstance(t, kinds.NoneType)]
+        return " or ".join(dict.fromkeys(words))
+    if isinstance(kind, kinds.Metadata):
+        return _words(kind.type)
+    if isinstance(kind, kinds.StructType) and kind.cls in get_args(Rule):
+        return "[rule](#a-rule)"
     if isinstance(kind, kinds.StructType):
         return "a [field](#a-field-of-a-mapping)"
+    if isinstance(kind, kinds.DateTimeType):
+        return "time"
+    if isinstance(kind, kinds.ListType):
+        return f"list of {_words(kind.item_type)}"
     if isinstance(kind, kinds.VarTupleType):
         return f"list of {_words(kind.item_type)}"
+    if isinstance(kind, kinds.DictType) and "Range" in str(kind.value_type):
+        return "[filter](serve.md#ask)"
     if isinstance(kind, kinds.DictType):
         return f"table of {_words(kind.value_type)}"
     if isinstance(kind, kinds.LiteralType):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from starlette.types import ASGIApp, Message
 
-from wherry.domain import Params, Release, RunId, TenantId
+from wherry.domain import Params, Release, Rule, RunId, TenantId
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.model import ModelFile
@@ -72,7 +73,9 @@ def items_table(**changes: list[Any]) -> pa.Table:
     return pa.table({**columns, **changes})
 
 
-def answerer(*, reach: int = 12, hide_purchased: bool = False) -> Answerer:
+def answerer(
+    *, reach: int = 12, hide_purchased: bool = False, rules: Sequence[Rule] = ()
+) -> Answerer:
     """Item 39 is the most popular, item 0 the least."""
     return Answerer(
         Nearby(reach=reach),
@@ -80,6 +83,7 @@ def answerer(*, reach: int = 12, hide_purchased: bool = False) -> Answerer:
         Catalogue.from_table(IDS, items_table()),
         np.arange(1, N + 1, dtype=np.float32),
         hide_purchased=hide_purchased,
+        rules=rules,
     )
 
 

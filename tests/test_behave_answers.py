@@ -15,6 +15,7 @@ from behave_subject import N, answerer, evaluation, next_item, subject
 from wherry.behave import Subject, answers
 from wherry.config import Behave
 from wherry.domain import Check
+from wherry.domain.rule import Boost, Cap, Pin
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.ranking import Ranking
@@ -121,3 +122,14 @@ def test_offending_sessions_are_named() -> None:
     assert check.figure >= len(check.sample) == 5
     assert {"item", "session"} == set(check.sample[0])
     assert str(check.sample[0]["item"]) in {"i0", "i10", "i20", "i30"}
+
+
+def test_under_rules_what_is_shown_can_be_bought_and_the_same_is_said_twice() -> None:
+    rules = (
+        Pin(name="top", items=("i0", "i10", "i5")),  # two of them can't be bought
+        Boost(name="brand", where={"brand": "b1"}, factor=3),
+        Cap(name="variety", attribute="category", at_most=2),
+    )
+    ruled = subject(answerer=serve_shop.answerer(rules=rules))
+    for law in (answers.shows_only_what_can_be_bought, answers.repeats_itself):
+        assert all(check.passed for check in law(ruled))

@@ -99,3 +99,27 @@ def test_whole_numbers_do_where_a_fraction_is_asked_for() -> None:
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     assert doctest.testmod(reading).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ('action = "blok"', r"rules\[0\]\.action: Invalid value 'blok'\. Did you mean 'block'"),
+        ('action = "boost"\nfactr = 2', r"line 5: .*factr: unknown key\. Did you mean 'factor'"),
+        ('action = "boost"\nitems = ["a"]', "missing required field `factor`"),
+        ('action = "boost"\nitems = ["a"]\nfactor = 20', r"factor: Expected `float` <= 10\.0"),
+        ('action = "block"', "rule 'mine' selects nothing: give it items or where"),
+        ('action = "cap"\nattribute = "brand"\nat_most = 0', "at_most: Expected `int` >= 1"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_named_with_its_key(rule: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        parse_settings(f'[serve]\n[[serve.rules]]\nname = "mine"\n{rule}')
+
+
+def test_standing_rules_have_names_of_their_own() -> None:
+    rule = '[[serve.rules]]\naction = "block"\nitems = ["a"]\n'
+    with pytest.raises(SettingsError, match=r"rules\[0\] has no name"):
+        parse_settings(rule)
+    with pytest.raises(SettingsError, match="two rules have the name 'x'"):
+        parse_settings(f'{rule}name = "x"\n{rule}name = "x"')

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serve_shop import IDS, N, Nearby, answerer
+from wherry.domain import Range
 from wherry.errors import ModelError, UsageError
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
-from wherry.learn.catalogue import Catalogue, Range
+from wherry.learn.catalogue import Catalogue
 from wherry.learn.ranking import UNSCORED
 from wherry.learn.sessions import Vocabulary
 

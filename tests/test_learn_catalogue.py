@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from serve_shop import IDS, N, items_table
+from wherry.domain import Filter, Range
 from wherry.errors import ModelError, UsageError
-from wherry.learn.catalogue import Catalogue, Filter, Range, word
+from wherry.learn.catalogue import Catalogue, word
 
 
 def matching(catalogue: Catalogue, wanted: Filter) -> list[int]:

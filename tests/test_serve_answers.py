@@ -140,7 +140,7 @@ def test_a_share_of_the_requests_is_logged_the_same_ones_each_time() -> None:
 class Broken(Recommender):
     """Warms up, then fails at every request."""
 
-    def recommend_json(self, query: Query, *, request_id: str = "") -> Any:
+    def recommend_json(self, query: Query, **details: Any) -> Any:
         raise ZeroDivisionError
 
 
@@ -175,6 +175,18 @@ def client(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     )
     with Client(app) as client:
         yield client
+
+
+def test_rules_are_counted_in_the_log_and_in_the_figures(client: Client, box: Box) -> None:
+    asked = {
+        "session_items": ["i21"],
+        "k": 3,
+        "rules": [{"action": "pin", "items": ["i5"], "name": "mine"}],
+    }
+    assert client.post(RECOMMEND, json=asked).status_code == 200
+    wait_for(client, box, 1)
+    assert [each.rules for each in box.kept] == [{"mine": 1}]
+    assert 'wherry_rules_total{rule="request",tenant="default"} 1' in client.get("/metrics").text
 
 
 def test_an_answer_is_logged_with_what_was_asked_and_shown(client: Client, box: Box) -> None:

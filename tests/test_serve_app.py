@@ -27,7 +27,7 @@ def load(release: Release, folder: Path) -> Recommender:
 class Broken(Recommender):
     """Warms up, then fails at every request."""
 
-    def recommend_json(self, query: Query, *, request_id: str = "") -> Any:
+    def recommend_json(self, query: Query, **details: Any) -> Any:
         raise ZeroDivisionError
 
 
@@ -81,6 +81,22 @@ def test_a_request_id_that_is_not_sane_is_replaced(client: Client, given: str) -
     other = client.get(RECOMMEND)
     assert len(answer.json()["request_id"]) == 16
     assert answer.json()["request_id"] not in (given, other.json()["request_id"])
+
+
+def test_rules_of_a_request_are_followed_and_wrong_ones_named(client: Client) -> None:
+    asked = {
+        "session_items": ["i21"],
+        "k": 3,
+        "rules": [
+            {"action": "block", "where": {"brand": "b0"}},
+            {"action": "pin", "items": ["i5"], "position": 2},
+        ],
+    }
+    assert ids(client.post(RECOMMEND, json=asked)) == ["i22", "i5", "i19"]
+    for wrong in ([{"action": "cap", "attribute": "brnd", "at_most": 1}], None):
+        body = {"rules": wrong} if wrong else {"without_rules": ["nothing"]}
+        answer = client.post(RECOMMEND, json=body)
+        assert (answer.status_code, answer.json()["error"]["field"]) == (422, "rules")
 
 
 def test_an_empty_or_unknown_session_gets_the_fallback_and_is_told(client: Client) -> None:

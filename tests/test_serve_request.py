@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from wherry.learn.catalogue import Range
+from wherry.domain import Range
 from wherry.serve.problem import RequestError
-from wherry.serve.request import Limits, RecommendRequest, how_many, read_json, read_link
+from wherry.serve.request import Limits, RecommendRequest, how_many, read_json, read_link, rules_of
 
 
 def test_json_and_link_ask_for_the_same() -> None:
@@ -89,3 +89,25 @@ def test_k_has_an_upper_bound() -> None:
     with pytest.raises(RequestError, match="at most 100") as caught:
         how_many(RecommendRequest(k=101), Limits())
     assert (caught.value.status, caught.value.field) == (422, "k")
+
+
+@pytest.mark.parametrize(
+    ("rule", "field", "says"),
+    [
+        ('{"action": "blok"}', "rules[0].action", "Invalid value 'blok'"),
+        ('{"action": "pin", "itmes": ["a"]}', "rules[0].itmes", "Did you mean 'items'"),
+        ('{"action": "block"}', "rules[0]", "selects nothing"),
+        ('{"action": "boost", "items": ["a"], "factor": 0}', "rules[0].factor", ">= 0.1"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(rule: str, field: str, says: str) -> None:
+    with pytest.raises(RequestError, match=says) as caught:
+        read_json(f'{{"rules": [{rule}]}}'.encode())
+    assert (caught.value.status, caught.value.field) == (400, field)
+
+
+def test_a_request_brings_rules_of_its_own_tenant_only() -> None:
+    body = b'{"rules": [{"action": "block", "items": ["a"], "tenant": "%b"}]}'
+    assert len(rules_of(read_json(body % b"default"))) == 1
+    with pytest.raises(RequestError, match="A rule of 'north' came with a request of 'default'"):
+        rules_of(read_json(body % b"north"))

@@ -19,10 +19,12 @@ from wherry.learn.traits import Traits
 class Subject:
     """What a check looks at.
 
-    ``answerer`` is what would be released, fitted on all sessions. ``winner``, ``baseline``
-    and ``champion`` are the answers of the recipes to the same ``instances`` of the test
-    window, each fitted on the sessions before it; ``baseline`` is None where it could not be
-    fitted, ``champion`` before the first release and where ``champion_fault`` says why not.
+    ``answerer`` is what would be released, fitted on all sessions, as it would answer: under
+    the shop's standing rules, but for those with dates. The figures are of models alone:
+    ``winner``, ``baseline`` and ``champion`` are the answers of the recipes to the same
+    ``instances`` of the test window, each fitted on the sessions before it; ``baseline`` is None
+    where it could not be fitted, ``champion`` before the first release and where
+    ``champion_fault`` says why not.
     ``counts`` (n_items,) are events in training, ``rules`` the bounds. ``vectors`` (n_items, d)
     tell which items occur together in training (:func:`wherry.learn.embedding.embed`), ``traits``
     what is known of each session of the instances, ``leaks`` what the audit of the training set

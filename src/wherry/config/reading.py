@@ -68,6 +68,11 @@ def _explain(message: str, document: dict[str, Any], text: str, where: str) -> s
         hint = did_you_mean(unknown.group(1), _known_keys(keys))
         keys = [*keys, unknown.group(1)]
         what = "unknown key"
+    kind = re.fullmatch(r"Invalid value '(.*)'", what)
+    if kind and keys:
+        tags = [table.__struct_config__.tag for table in _tables_at(keys[:-1])]
+        words = [str(tag) for tag in tags if tag]
+        hint = f"{did_you_mean(kind[1], words)} It is one of {', '.join(words)}."
     line = line_of(text, keys)
     place = f"{where}, line {line}" if line else where
     key = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
@@ -100,15 +105,26 @@ def _named(keys: list[Key], document: dict[str, Any], message: str) -> list[Key]
 
 def _known_keys(keys: list[Key]) -> list[str]:
     """The keys of the table that some keys lead to."""
-    kind: Any = Settings
+    return [f.encode_name for table in _tables_at(keys) for f in msgspec.structs.fields(table)]
+
+
+def _tables_at(keys: list[Key]) -> list[Any]:
+    """The tables that some keys lead to: several where a table is one of several kinds."""
+    tables: list[Any] = [Settings]
     for key in keys:
-        fields = (
-            {f.encode_name: f.type for f in msgspec.structs.fields(kind)} if _is_table(kind) else {}
-        )
-        kind = fields.get(key, kind) if isinstance(key, str) else kind
-        choices = [kind, *get_args(kind)]
-        kind = next((each for each in choices[::-1] if _is_table(each)), kind)
-    return [f.encode_name for f in msgspec.structs.fields(kind)] if _is_table(kind) else []
+        kinds = [
+            f.type
+            for table in tables
+            for f in msgspec.structs.fields(table)
+            if f.encode_name == key
+        ]
+        tables = [table for kind in kinds for table in _tables_in(kind)] or tables
+    return tables
+
+
+def _tables_in(kind: Any) -> list[Any]:
+    """The tables that a type is made of."""
+    return [kind] if _is_table(kind) else [t for each in get_args(kind) for t in _tables_in(each)]
 
 
 def _is_table(kind: object) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from wherry.domain import EVENT_TYPES, PROTOCOL_TYPES, Params
+from wherry.domain import EVENT_TYPES, PROTOCOL_TYPES, Params, Rule
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -307,7 +307,9 @@ class Serve(Table, frozen=True):
     ``max_explained`` if each comes with why it is there. Of a session the latest
     ``max_session_items`` are looked at. Every ``refresh_seconds`` the server looks for a new
     champion. Of the answers the share ``log_answers`` is logged (1: all, 0: none), drawn by
-    request. ``workers`` processes answer on the one port (0: one for each core).
+    request. ``workers`` processes answer on the one port (0: one for each core). ``rules`` are
+    the shop's standing rules, ``[[serve.rules]]``, each with a name of its own and an
+    ``action``; [serving](serve.md#rules) has them all.
     """
 
     host: str = "127.0.0.1"
@@ -319,6 +321,17 @@ class Serve(Table, frozen=True):
     refresh_seconds: Positive = 1.0
     workers: Annotated[int, Meta(ge=0, le=256)] = 1
     log_answers: Share = 1.0
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [rule.name for rule in self.rules]
+        for place, name in enumerate(names):
+            if not name:
+                raise ValueError(f"rules[{place}] has no name; the log counts it by its name")
+            if name == "request":
+                raise ValueError("a rule is named 'request', as those of requests are counted")
+            if name in names[:place]:
+                raise ValueError(f"two rules have the name {name!r}")
 
 
 class Collect(Table, frozen=True):

@@ -16,6 +16,7 @@ from wherry.domain.ids import (
 )
 from wherry.domain.release import ContentRecipe, LearnedWith, Release
 from wherry.domain.rollout import Mode, Rollout, draw, unit_of
+from wherry.domain.rule import Filter, Range, Rule, Word
 from wherry.domain.run import STAGES, Outcome, RunRecord, Stage, TenantRun
 from wherry.domain.verdict import Check, Severity, Verdict
 from wherry.domain.why import Why, WhyNeighbour, WhyPart, WhyThrough
@@ -36,15 +37,18 @@ __all__ = [
     "Event",
     "EventId",
     "EventItem",
+    "Filter",
     "ItemId",
     "LearnedWith",
     "LoggedAnswer",
     "Mode",
     "Outcome",
     "Params",
+    "Range",
     "Release",
     "Role",
     "Rollout",
+    "Rule",
     "RunId",
     "RunRecord",
     "SessionId",
@@ -59,6 +63,7 @@ __all__ = [
     "WhyNeighbour",
     "WhyPart",
     "WhyThrough",
+    "Word",
     "draw",
     "tenant_id",
     "unit_of",

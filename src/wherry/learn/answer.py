@@ -6,21 +6,26 @@ tested before a release is what answers after it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from wherry.domain.rule import Filter, Range, Rule, Word
 from wherry.errors import ModelError
+from wherry.learn.arrangement import Arrangement, Tally
 from wherry.learn.arrays import frozen, load_array, save_arrays
-from wherry.learn.catalogue import Catalogue, Filter, Range, Word, category_rows
+from wherry.learn.catalogue import Catalogue, category_rows
 from wherry.learn.content import Content
 from wherry.learn.model import Model
 from wherry.learn.ranking import UNSCORED, Ranking, top
+from wherry.learn.rulebook import RuleBook
 from wherry.learn.sessions import Vocabulary
 
 SPARE = 16
@@ -29,6 +34,10 @@ SPARE = 16
 
 CONTENT = "content"
 """The folder of what is known of items by their texts."""
+
+
+NO_RULES: Mapping[str, int] = MappingProxyType({})
+"""What the rules changed where there are none."""
 
 
 class Fallback(StrEnum):
@@ -43,7 +52,8 @@ class Query(msgspec.Struct, frozen=True):
     """What is asked: k items for a session, the latest of ``session`` last.
 
     Ids that nobody knows change nothing. ``exclude`` is never shown; nor is ``purchased``,
-    what was just bought, where the answerer hides that.
+    what was just bought, where the answerer hides that. ``rules`` hold beside the shop's
+    standing ones, or in place of those with their name; standing ones ``without`` do not hold.
     """
 
     session: Sequence[str] = ()
@@ -51,6 +61,8 @@ class Query(msgspec.Struct, frozen=True):
     filter: Filter = {}
     exclude: Sequence[str] = ()
     purchased: Sequence[str] = ()
+    rules: Sequence[Rule] = ()
+    without: Sequence[str] = ()
 
 
 class Answer(NamedTuple):
@@ -59,19 +71,31 @@ class Answer(NamedTuple):
     The first ``from_model`` come from the model, with items without a history put among them by
     their texts. The others, if any, fill places that were left, from the list that ``fallback``
     names: items that are like the session's by their texts, whose score is how like they are, or
-    items that are popular now, whose score is their popularity.
+    items that are popular now, whose score is their popularity. That is also the score of an
+    item pinned among the ones or the others. ``rules`` counts how many places each rule changed.
     """
 
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
     from_model: int
     fallback: Fallback | None
+    rules: Mapping[str, int] = NO_RULES
 
 
-class _Rules(msgspec.Struct, frozen=True):
+class _Settings(msgspec.Struct, frozen=True):
     """The file ``answer.json``."""
 
     hide_purchased: bool = False
+
+
+class _Filling(NamedTuple):
+    """What fills the places that a model leaves, int32 and float32: the first ``n_similar`` are
+    like the session's items, the next ``n_near`` popular in a category, the others at all."""
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    n_similar: int
+    n_near: int
 
 
 class Answerer:
@@ -79,8 +103,9 @@ class Answerer:
 
     The model knows the first items of the vocabulary: all of them, unless there is ``content``,
     which says how many. ``popularity`` float32, of each item that the model knows, ranks the
-    fallback, ``-inf`` where an item has none. Nothing changes after construction, so threads may
-    share one.
+    fallback, ``-inf`` where an item has none. ``rules`` are the shop's standing rules; those that
+    don't fit these items are the ``faults`` of :attr:`rules`. Nothing changes after
+    construction, so threads may share one.
 
     Raises:
         ModelError: the parts are of different numbers of items.
@@ -95,6 +120,7 @@ class Answerer:
         *,
         hide_purchased: bool = False,
         content: Content | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
         n_learned = len(vocabulary) if content is None else content.n_learned
         sizes = {len(vocabulary), len(catalogue), len(vocabulary if content is None else content)}
@@ -112,6 +138,8 @@ class Answerer:
         unheard = np.full(len(vocabulary) - n_learned, UNSCORED)
         self.popularity = frozen(np.concatenate((popularity, unheard)), np.float32)
         self.hide_purchased = hide_purchased
+        self.rules = RuleBook(rules, vocabulary, catalogue)
+        self._has_rules = bool(rules)
         showable = np.where(catalogue.showable, self.popularity, UNSCORED)
         self.popular = frozen(top(showable, len(showable)).items, np.int32)
         """Items that may be shown and are popular at all, the most popular first."""
@@ -121,14 +149,21 @@ class Answerer:
     def answer(self, query: Query, *, now: int | None = None) -> Answer:
         """Rank k items for a session; fewer only if no more may be shown.
 
-        ``now`` is handed to the model, in milliseconds UTC.
+        ``now``, in milliseconds UTC, is handed to the model. Standing rules with dates are in
+        force by it, and without it not at all.
 
         Raises:
-            UsageError: the filter asks for what no item has.
+            UsageError: the filter or a rule asks for what no item has.
         """
         session = self.vocabulary.codes(query.session)
         allowed = self.catalogue.matching(query.filter) if query.filter else None
         hidden = self._hidden(query)
+        if self._has_rules or query.rules or query.without:
+            arrangement = self.rules.in_force(
+                query.rules, query.without, category=lambda: self._near(query, session), now=now
+            )
+            if arrangement is not None:
+                return self._arranged(query, session, allowed, hidden, arrangement, now)
         known = session[session < self.n_learned]
         found = self._ranked(known, query.k, allowed, hidden, now)
         if self.content is not None and len(found.items):
@@ -152,19 +187,34 @@ class Answerer:
         now: int | None,
     ) -> Ranking:
         """The k best by the model: its head if that is enough, else all scores under a mask."""
+        found, is_whole = self._look(session, k, allowed, hidden, now)
+        if len(found.items) < k and not is_whole:
+            found, _ = self._look(session, k, self.catalogue.showable, hidden, now)
+        return Ranking(found.items[:k], found.scores[:k])
+
+    def _look(
+        self,
+        session: NDArray[np.int32],
+        depth: int,
+        allowed: NDArray[np.bool_] | None,
+        hidden: set[int],
+        now: int | None,
+    ) -> tuple[Ranking, bool]:
+        """About the ``depth`` best by the model, and whether there are no more than those.
+
+        Without a mask only the model's head is asked for, of which some may not be shown.
+        """
         if len(session) == 0:
-            return Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+            return Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)), True
         if allowed is None:
-            asked = k + len(hidden) + self._spare
+            asked = depth + len(hidden) + self._spare
             head = self.model.recommend(session, asked, now=now)
-            kept = self._without(head, hidden)
-            if len(kept.items) >= k or len(head.items) < asked:
-                return Ranking(kept.items[:k], kept.scores[:k])
-            allowed = self.catalogue.showable
+            return self._without(head, hidden), len(head.items) < asked
         known = allowed[: self.n_learned]
         scores = np.where(known, self.model.score(session, now=now), UNSCORED)
         scores[[code for code in hidden if code < self.n_learned]] = UNSCORED
-        return top(scores, k)
+        best = top(scores, depth)
+        return best, len(best.items) < depth
 
     def _with_fresh(
         self,
@@ -201,32 +251,94 @@ class Answerer:
         """Fill the places that the model left: with what is like the session's items by text,
         then with what is popular in the category, then with what is popular at all."""
         taken = hidden | set(found.items.tolist())
-        if self.content is None:
-            similar = Ranking(found.items[:0], found.scores[:0])
-        else:
-            similar = _kept(self.content.neighbours(session), allowed, taken)
-        need = query.k - len(found.items)
-        items, scores = [found.items, similar.items[:need]], [found.scores, similar.scores[:need]]
-        need -= len(items[-1])
-        taken |= set(items[-1].tolist())
-        near = self._popular_in.get(self._category(query, session), self.popular[:0])
-        extra = _head(near, need, allowed, taken)
-        is_near = bool(extra)
-        if len(extra) < need:
-            others = _head(self.popular, need - len(extra), allowed, taken | set(extra))
-            is_near = is_near and not others
-            extra += others
-        codes = np.array(extra, dtype=np.int32)
-        fallback = Fallback.POPULAR_IN_CATEGORY if is_near else Fallback.POPULAR
-        if not extra and len(items[-1]):
-            fallback = Fallback.SIMILAR
-        is_filled = extra or len(items[-1]) or not len(found.items)
+        row = self._category(query, session)
+        rest = self._filling(session, row, query.k - len(found.items), allowed, taken)
+        is_filled = len(rest.items) or not len(found.items)
         return Answer(
-            np.concatenate((*items, codes)),
-            np.concatenate((*scores, self.popularity[codes])),
+            np.concatenate((found.items, rest.items)),
+            np.concatenate((found.scores, rest.scores)),
             len(found.items),
-            fallback if is_filled else None,
+            _source(len(rest.items), rest.n_similar, rest.n_near) if is_filled else None,
         )
+
+    def _filling(
+        self,
+        session: NDArray[np.int32],
+        row: int,
+        need: int,
+        allowed: NDArray[np.bool_] | None,
+        taken: set[int],
+    ) -> _Filling:
+        """The first ``need`` of what is like the session's items, what is popular in a category,
+        and what is popular at all."""
+        similar = Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+        if self.content is not None:
+            similar = _kept(self.content.neighbours(session), allowed, taken)
+            similar = Ranking(similar.items[:need], similar.scores[:need])
+            taken = taken | set(similar.items.tolist())
+            need -= len(similar.items)
+        near = _head(self._popular_in.get(row, self.popular[:0]), need, allowed, taken)
+        others: list[int] = []
+        if len(near) < need:
+            others = _head(self.popular, need - len(near), allowed, taken | set(near))
+        codes = np.array(near + others, dtype=np.int32)
+        return _Filling(
+            np.concatenate((similar.items, codes)),
+            np.concatenate((similar.scores, self.popularity[codes])),
+            len(similar.items),
+            len(near),
+        )
+
+    def _arranged(
+        self,
+        query: Query,
+        session: NDArray[np.int32],
+        allowed: NDArray[np.bool_] | None,
+        hidden: set[int],
+        arrangement: Arrangement,
+        now: int | None,
+    ) -> Answer:
+        """The answer under rules: what is pinned, the model's ranking, and what fills up."""
+        tally: Tally = Tally()
+        may_show = self.catalogue.showable if allowed is None else allowed
+        pinned = arrangement.seated(query.k, may_show, hidden, tally)
+        taken = hidden | set(pinned.values())
+        known = session[session < self.n_learned]
+
+        def ranked(depth: int, within: NDArray[np.bool_] | None) -> tuple[Ranking, bool]:
+            mask = allowed if within is None else within
+            found, is_whole = self._look(known, depth, mask, taken, now)
+            if self.content is not None and len(found.items):
+                found = self._with_fresh(self.content, found, session, depth, mask, taken)
+            return found, is_whole
+
+        need = query.k - len(pinned)
+        found = _chosen(arrangement, ranked, need, [*pinned.values()], may_show, tally)
+        placed = [*pinned.values(), *found.items.tolist()]
+        row = self._category(query, session)
+        looked: list[_Filling] = []
+
+        def filling(depth: int, within: NDArray[np.bool_] | None) -> tuple[Ranking, bool]:
+            mask = may_show if within is None else within
+            looked.append(self._filling(session, row, depth, mask, taken | set(placed)))
+            return Ranking(looked[-1].items, looked[-1].scores), len(looked[-1].items) < depth
+
+        rest = _chosen(arrangement, filling, need - len(found.items), placed, may_show, tally)
+        items, from_model = _with_pins(found.items.tolist(), rest.items.tolist(), pinned)
+        scores = dict(zip(pinned.values(), self._pinned_scores(pinned), strict=True))
+        scores |= zip(found.items.tolist(), found.scores.tolist(), strict=True)
+        scores |= zip(rest.items.tolist(), rest.scores.tolist(), strict=True)
+        return Answer(
+            np.array(items, dtype=np.int32),
+            np.array([scores[code] for code in items], dtype=np.float32),
+            from_model,
+            _source_of(rest, looked[-1]) if len(rest.items) else _NOTHING if not placed else None,
+            {name: count for name, count in tally.items() if count},
+        )
+
+    def _pinned_scores(self, pinned: Mapping[int, int]) -> list[float]:
+        scores = self.popularity[[*pinned.values()]].tolist()
+        return [score if isfinite(score) else 0.0 for score in scores]
 
     def _category(self, query: Query, session: NDArray[np.int32]) -> int:
         """The category asked for, else of the session's latest item that has one, else -1.
@@ -237,6 +349,10 @@ class Answerer:
         if wanted is not None and not isinstance(wanted, Range):
             rows = category_rows(self.catalogue, _listed(wanted))
             return rows[0] if len(rows) == 1 else -1
+        return self._near(query, session)
+
+    def _near(self, query: Query, session: NDArray[np.int32]) -> int:
+        """The category of the session's latest item that has one, else -1."""
         known = self.catalogue.categories[session[::-1]]
         if (known >= 0).any():
             return int(known[known >= 0][0])
@@ -253,18 +369,22 @@ class Answerer:
         save_arrays(folder, popularity=self.popularity[: self.n_learned])
         if self.content is not None:
             self.content.save(folder / CONTENT)
-        (folder / "answer.json").write_bytes(msgspec.json.encode(_Rules(self.hide_purchased)))
+        (folder / "answer.json").write_bytes(msgspec.json.encode(_Settings(self.hide_purchased)))
 
     @classmethod
-    def load(cls, folder: Path, read_model: Callable[[Path], Model]) -> Self:
+    def load(
+        cls, folder: Path, read_model: Callable[[Path], Model], *, rules: Sequence[Rule] = ()
+    ) -> Self:
         """Read back what :meth:`save` wrote; ``read_model`` reads the model's own folder.
+
+        Standing rules are no part of a release: they are told each time.
 
         Raises:
             ModelError: a file is missing or can't be read.
         """
         path = folder / "answer.json"
         try:
-            rules = msgspec.json.decode(path.read_bytes(), type=_Rules)
+            settings = msgspec.json.decode(path.read_bytes(), type=_Settings)
         except (OSError, msgspec.MsgspecError) as error:
             raise ModelError(f"{path} can't be read ({error}). Release the model again.") from error
         return cls(
@@ -272,8 +392,9 @@ class Answerer:
             Vocabulary.load(folder),
             Catalogue.load(folder / "catalogue"),
             load_array(folder, "popularity"),
-            hide_purchased=rules.hide_purchased,
+            hide_purchased=settings.hide_purchased,
             content=Content.load(folder / CONTENT) if (folder / CONTENT).is_dir() else None,
+            rules=rules,
         )
 
 
@@ -308,3 +429,63 @@ def _head(
         ranked = ranked[allowed[ranked]]
     head = ranked[: need + len(taken)].tolist()
     return [code for code in head if code not in taken][:need]
+
+
+_NOTHING = Fallback.POPULAR
+"""Where an empty answer comes from: the last place that was looked at."""
+
+
+def _source(count: int, n_similar: int, n_near: int) -> Fallback:
+    """The list that so many items come from, of which these are similar or of a category."""
+    if count == n_similar > 0:
+        return Fallback.SIMILAR
+    is_near = n_near > 0 and count == n_similar + n_near
+    return Fallback.POPULAR_IN_CATEGORY if is_near else _NOTHING
+
+
+def _source_of(chosen: Ranking, filling: _Filling) -> Fallback:
+    """The list that those items of a filling come from which were chosen."""
+    n_similar, n_near = filling.n_similar, filling.n_near
+    similar = np.isin(chosen.items, filling.items[:n_similar]).sum()
+    near = np.isin(chosen.items, filling.items[n_similar : n_similar + n_near]).sum()
+    return _source(len(chosen.items), int(similar), int(near))
+
+
+_Look = Callable[[int, NDArray[np.bool_] | None], tuple[Ranking, bool]]
+"""The best of a list, so many, within a mask of all items if one is given; and whether that is
+all there is."""
+
+
+def _chosen(
+    arrangement: Arrangement,
+    look: _Look,
+    k: int,
+    taken: list[int],
+    may_show: NDArray[np.bool_],
+    tally: Tally,
+) -> Ranking:
+    """The k best of a list under rules: from its head if that is enough, else from deep in it."""
+    if k <= 0:
+        return Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+    found, is_whole = look(arrangement.first_look(k), None)
+    counts: Tally = Tally()
+    passing = arrangement.passing(found, k, tally)
+    chosen = arrangement.ordered(passing, k, taken, counts, is_whole=is_whole)
+    if len(chosen.items) < k and not is_whole:
+        counts = Tally()
+        found, is_whole = look(arrangement.last_look(k), arrangement.within(may_show))
+        chosen = arrangement.ordered(found, k, taken, counts, is_whole=is_whole)
+    tally.update(counts)
+    return chosen
+
+
+def _with_pins(
+    ranked: list[int], popular: list[int], pinned: Mapping[int, int]
+) -> tuple[list[int], int]:
+    """A list with the pinned items at their places, and how many stand before what is popular."""
+    items = [*ranked, *popular]
+    for place in sorted(pinned):
+        items.insert(place, pinned[place])
+    if not popular:
+        return items, len(items) if ranked else 0
+    return items, items.index(popular[0]) if ranked else 0

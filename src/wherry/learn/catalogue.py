@@ -11,11 +11,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from wherry.domain.rule import Filter, Range, Word
 from wherry.errors import ModelError, UsageError, did_you_mean
 from wherry.learn.arrays import frozen, load_array, save_arrays
-
-Word = str | bool | int | float
-"""A value that an attribute can have, as JSON tells it."""
 
 LONGEST_WORD = 200
 """Values with more characters are texts to read, not something to filter by."""
@@ -27,17 +25,6 @@ _DTYPES = {
     "offsets": np.int64,
     "members": np.int32,
 }
-
-
-class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Prices from ``min`` to ``max``, both included; None leaves that side open."""
-
-    min: float | None = None
-    max: float | None = None
-
-
-Filter = Mapping[str, Word | Sequence[Word] | Range]
-"""What an item must have: for each attribute one value, or any of several, or a price range."""
 
 
 class _Words(msgspec.Struct, frozen=True):
@@ -149,7 +136,11 @@ class Catalogue:
         Raises:
             UsageError: no item has such an attribute, or a range isn't one of prices.
         """
-        mask = self.showable.copy()
+        return self.showable & self.having(wanted)
+
+    def having(self, wanted: Filter) -> NDArray[np.bool_]:
+        """Which items have all that is wanted, available or not; see :meth:`matching`."""
+        mask = np.ones(len(self), dtype=np.bool_)
         for attribute, value in wanted.items():
             mask &= self._having(attribute, value)
         return mask

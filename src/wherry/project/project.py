@@ -370,7 +370,7 @@ class Project:
         found = self.registry.champions().get(tenant_id(tenant))
         if found is None:
             raise RegistryError(f"Nothing has been released for {tenant!r} yet. Run: wherry run")
-        return load_champion(*found)
+        return load_champion(*found, rules=self.settings.serve.rules)
 
     def recommend(
         self,
@@ -385,7 +385,10 @@ class Project:
         if not 1 <= k <= self.settings.serve.max_k:
             raise UsageError(f"k is {k}; it must lie between 1 and {self.settings.serve.max_k}.")
         query, recommender = Query(session=tuple(items), k=k), self.recommender(tenant)
-        return recommender.explain(query) if why else recommender.recommend(query)
+        now = int(self._clock().replace(tzinfo=UTC).timestamp() * 1000)
+        if why:
+            return recommender.explain(query, now=now)
+        return recommender.recommend(query, now=now)
 
     def newest_sessions(
         self, *, at_most: int, tenant: str = DEFAULT_TENANT

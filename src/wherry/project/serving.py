@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from wherry.collect.keys import Keys
 from wherry.config import Settings
-from wherry.domain import Release, TenantId
+from wherry.domain import Release, Rule, TenantId
 from wherry.errors import ModelError, RegistryError
 from wherry.lake import Lake, read_published
 from wherry.learn.models import load_released_model
@@ -44,7 +44,7 @@ def serving_app(
     )
     return create_app(
         champion_source(home, registry),
-        load_champion,
+        partial(load_champion, rules=serve.rules),
         limits=limits,
         sessions=PublishedSessions(lake, home.published),
         refresh_seconds=serve.refresh_seconds,
@@ -56,14 +56,14 @@ def serving_app(
     )
 
 
-def load_champion(release: Release, folder: Path) -> Recommender:
-    """Read a release into what answers.
+def load_champion(release: Release, folder: Path, *, rules: Sequence[Rule] = ()) -> Recommender:
+    """Read a release into what answers under standing rules.
 
     Raises:
         RegistryError: it can't be loaded.
     """
     try:
-        return load_recommender(folder, load_released_model, release=release)
+        return load_recommender(folder, load_released_model, release=release, rules=rules)
     except ModelError as error:
         raise RegistryError(
             f"{release.name}@{release.version} can't be loaded: {error} "

@@ -29,6 +29,7 @@ from wherry.learn.metrics import Evaluation
 from wherry.learn.models import OWN_CODE, load_own_models, load_released_model
 from wherry.learn.places import learn_recipe
 from wherry.learn.plan import Entry, Plan, drawn_sessions, read_candidate, test_instances
+from wherry.learn.rulebook import rules_for
 from wherry.learn.search import Budget
 from wherry.learn.split import split
 from wherry.learn.traits import load_traits, read_traits, save_traits
@@ -243,7 +244,11 @@ class Training:
         faults = {each.name: each.error for each in trained.candidates}
         return Subject(
             tenant=tenant,
-            answerer=Answerer.load(self.recommender, load_released_model),
+            answerer=Answerer.load(
+                self.recommender,
+                load_released_model,
+                rules=rules_for(tenant, self._settings.serve.rules),
+            ),
             instances=test_instances(
                 window, max_sessions=settings.max_test_sessions, seed=settings.seed
             ),

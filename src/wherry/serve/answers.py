@@ -119,17 +119,17 @@ class AnswerLog:
 class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a logged answer says of its request: who asked, and in which part it is answered.
 
-    ``began`` is ``perf_counter()`` when the request came; ``is_live`` says that the session is
-    the server's own knowledge of it; ``rules`` counts the places that each rule changed.
+    ``began`` is ``perf_counter()`` when the request came, ``now`` the time then, in milliseconds
+    UTC; ``is_live`` says that the session is the server's own knowledge of it.
     """
 
     request_id: str
     request: RecommendRequest
     began: float
+    now: int | None = None
     is_live: bool = False
     role: Role = Role.CHAMPION
     rollout: str = ""
-    rules: dict[str, int] = {}
 
 
 def logged(
@@ -164,7 +164,7 @@ def logged(
         scores=tuple(answer.scores.tolist()) if answer is not None else (),
         from_model=answer.from_model if answer is not None else 0,
         fallback=(answer.fallback or "") if answer is not None else "",
-        rules=asked.rules,
+        rules=dict(answer.rules) if answer is not None else {},
         latency_us=int((perf_counter() - asked.began) * 1e6),
         error=error,
     )

@@ -117,17 +117,26 @@ class Asking:
     ) -> bytes:
         """One recommender's answer, logged."""
         try:
-            body, answer = said or recommender.recommend_json(query, request_id=asked.request_id)
+            body, answer = said or recommender.recommend_json(
+                query, request_id=asked.request_id, now=asked.now
+            )
         except UsageError:
             raise
         except Exception as error:
             if notes_error:
                 self._note(asked, query, recommender, None, type(error).__name__)
             raise
-        if answer.fallback is not None and asked.role is not Role.SHADOW:
-            self._metrics.fell_back(recommender.tenant, answer.fallback)
+        if asked.role is not Role.SHADOW:
+            self._count(recommender, answer)
         self._note(asked, query, recommender, answer)
         return body
+
+    def _count(self, recommender: Recommender, answer: Answer) -> None:
+        if answer.fallback is not None:
+            self._metrics.fell_back(recommender.tenant, answer.fallback)
+        if answer.rules:
+            names = recommender.answerer.rules.names
+            self._metrics.ruled(recommender.tenant, answer.rules, names)
 
     def _note(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -63,6 +63,12 @@ class Metrics:
             "wherry_fallbacks",
             "Answers that were filled from a list of what is popular.",
             ["tenant", "fallback"],
+            registry=self.registry,
+        )
+        self._rules = Counter(
+            "wherry_rules",
+            "Places of answers that a standing rule changed; all rules of requests together.",
+            ["tenant", "rule"],
             registry=self.registry,
         )
         self._champion = Gauge(
@@ -142,6 +148,11 @@ class Metrics:
     def fell_back(self, tenant: TenantId, fallback: str) -> None:
         """Count an answer that was filled from a fallback."""
         self._fallbacks.labels(tenant, fallback).inc()
+
+    def ruled(self, tenant: TenantId, changed: Mapping[str, int], standing: Set[str]) -> None:
+        """Count the places of an answer that rules changed, by the names of standing ones."""
+        for name, count in changed.items():
+            self._rules.labels(tenant, name if name in standing else "request").inc(count)
 
     def logged_answers(self, count: int) -> None:
         """Count answers that are in the inbox."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time_ns
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from wherry.domain import ItemId, SessionId, TenantId
 from wherry.errors import UsageError, did_you_mean
 from wherry.learn.answer import Query
+from wherry.learn.rulebook import RuleError
 from wherry.serve.answers import Asked
 from wherry.serve.asking import Asking, Later, Told
 from wherry.serve.bodies import ClientGone
@@ -24,7 +25,15 @@ from wherry.serve.guard import ReadGuard, asked_by
 from wherry.serve.metrics import Metrics
 from wherry.serve.problem import JSON_HEADERS, Headers, RequestError, problem_body
 from wherry.serve.recommender import Recommender
-from wherry.serve.request import Limits, RecommendRequest, how_many, read_json, read_link, tenant_of
+from wherry.serve.request import (
+    Limits,
+    RecommendRequest,
+    how_many,
+    read_json,
+    read_link,
+    rules_of,
+    tenant_of,
+)
 from wherry.serve.request_ids import RequestIds
 
 logger = logging.getLogger("wherry.serve")
@@ -43,8 +52,16 @@ SessionLookup = Callable[[TenantId, SessionId], SessionItems | None]
 """Finds a session by its id, None if it isn't known. It is called in a thread."""
 
 
+def milliseconds_now() -> int:
+    """The time, milliseconds UTC."""
+    return time_ns() // 1_000_000
+
+
 class RecommendRoute:
-    """Reads a request, asks the tenant's champion or what is tried beside it, writes the answer."""
+    """Reads a request, asks the tenant's champion or what is tried beside it, writes the answer.
+
+    ``clock`` gives the time in milliseconds UTC, by which rules with dates hold.
+    """
 
     def __init__(
         self,
@@ -57,9 +74,11 @@ class RecommendRoute:
         guard: ReadGuard | None = None,
         asking: Asking,
         challengers: Challengers | None = None,
+        clock: Callable[[], int] = milliseconds_now,
     ) -> None:
         self._asking = asking
         self._challengers = challengers
+        self._clock = clock
         self._guard = guard
         self._champions = champions
         self._metrics = metrics
@@ -159,25 +178,35 @@ class RecommendRoute:
                 items, purchased = [*found.items], [*purchased, *found.purchased]
                 is_live = True
         query = Query(
-            items[-self._limits.max_session_items :], k, request.filter, request.exclude, purchased
+            items[-self._limits.max_session_items :],
+            k,
+            request.filter,
+            request.exclude,
+            purchased,
+            rules_of(request),
+            request.without_rules,
         )
-        asked = Asked(request_id=request_id, request=request, began=began, is_live=is_live)
+        now = self._clock()
+        asked = Asked(request_id=request_id, request=request, began=began, now=now, is_live=is_live)
         contest = self._challengers.get(champion.tenant) if self._challengers else None
         choice = choose(champion, contest, request, request_id)
         try:
             explained = None
             if request.explain:
-                explained = await self._explained(choice.recommender, query, request_id)
+                explained = await self._explained(choice.recommender, query, request_id, now)
             return self._asking.ask(choice, champion, asked, query, explained)
         except UsageError as error:
-            raise RequestError(422, str(error), field="filter") from error
+            field = "rules" if isinstance(error, RuleError) else "filter"
+            raise RequestError(422, str(error), field=field) from error
 
     async def _explained(
-        self, recommender: Recommender, query: Query, request_id: str
+        self, recommender: Recommender, query: Query, request_id: str, now: int
     ) -> Told | None:
         """The answer with why each item is there, None where the model fails to say so."""
         try:
-            return await asyncio.to_thread(recommender.explain_json, query, request_id=request_id)
+            return await asyncio.to_thread(
+                recommender.explain_json, query, request_id=request_id, now=now
+            )
         except UsageError:
             raise
         except Exception:  # a model may be a user's own and explain itself wrongly

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from math import isfinite
 from pathlib import Path
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from wherry.domain import DEFAULT_TENANT, ItemId, Release, TenantId, Why
+from wherry.domain import DEFAULT_TENANT, ItemId, Release, Rule, TenantId, Why
 from wherry.errors import ModelError
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
 from wherry.learn.model import Model
 from wherry.learn.models import load_model
+from wherry.learn.rulebook import rules_for
 from wherry.learn.why import why
+
+logger = logging.getLogger("wherry.serve")
 
 ModelLoader = Callable[[Path], Model]
 """Reads the folder of a saved model."""
@@ -75,25 +79,31 @@ class Recommender:
             for item, name in zip(answerer.vocabulary.ids, answerer.catalogue.names, strict=True)
         ]
 
-    def recommend(self, query: Query, *, request_id: str = "") -> Recommendation:
-        """Answer a query.
+    def recommend(
+        self, query: Query, *, request_id: str = "", now: int | None = None
+    ) -> Recommendation:
+        """Answer a query, asked at ``now``, milliseconds UTC; see :meth:`Answerer.answer`.
 
         Raises:
-            UsageError: the filter asks for what no item has.
+            UsageError: the filter or a rule asks for what no item has.
         """
-        return self._told(self.answerer.answer(query), request_id)
+        return self._told(self.answerer.answer(query, now=now), request_id)
 
-    def explain(self, query: Query, *, request_id: str = "") -> Recommendation:
+    def explain(
+        self, query: Query, *, request_id: str = "", now: int | None = None
+    ) -> Recommendation:
         """Answer a query, each item with why it is there: milliseconds, not microseconds.
 
         Raises:
             UsageError: the filter asks for what no item has.
         """
-        return self._explained(query, self.answerer.answer(query), request_id)
+        return self._explained(query, self.answerer.answer(query, now=now), request_id)
 
-    def explain_json(self, query: Query, *, request_id: str = "") -> tuple[bytes, Answer]:
+    def explain_json(
+        self, query: Query, *, request_id: str = "", now: int | None = None
+    ) -> tuple[bytes, Answer]:
         """What :meth:`explain` says, as JSON, and the answer itself."""
-        answer = self.answerer.answer(query)
+        answer = self.answerer.answer(query, now=now)
         return _ENCODER.encode(self._explained(query, answer, request_id)), answer
 
     def _explained(self, query: Query, answer: Answer, request_id: str) -> Recommendation:
@@ -118,12 +128,14 @@ class Recommender:
             request_id=request_id,
         )
 
-    def recommend_json(self, query: Query, *, request_id: str = "") -> tuple[bytes, Answer]:
+    def recommend_json(
+        self, query: Query, *, request_id: str = "", now: int | None = None
+    ) -> tuple[bytes, Answer]:
         """What :meth:`recommend` says, as JSON, and the answer itself.
 
         All of an item but its score was encoded beforehand, which takes a fifth of the time.
         """
-        answer = self.answerer.answer(query)
+        answer = self.answerer.answer(query, now=now)
         scores = answer.scores.tolist()
         if not isfinite(sum(scores)):  # a user's own model; JSON knows no infinity
             return _ENCODER.encode(self._told(answer, request_id)), answer
@@ -165,17 +177,25 @@ def save_recommender(answerer: Answerer, folder: Path) -> None:
 
 
 def load_recommender(
-    folder: Path, read_model: ModelLoader = load_model, *, release: Release | None = None
+    folder: Path,
+    read_model: ModelLoader = load_model,
+    *,
+    release: Release | None = None,
+    rules: Sequence[Rule] = (),
 ) -> Recommender:
     """Read a release's folder; ``release``, unless given, is its ``release.json`` if it has one.
 
-    ``read_model`` reads the model in it; the default knows the packaged models only.
+    ``read_model`` reads the model in it; the default knows the packaged models only. Of the
+    standing ``rules`` those of the release's tenant hold.
 
     Raises:
         ModelError: a file is missing or can't be read.
     """
-    answerer = Answerer.load(folder, read_model)
     release = release or _read_release(folder / "release.json")
+    tenant = DEFAULT_TENANT if release is None else release.tenant
+    answerer = Answerer.load(folder, read_model, rules=rules_for(tenant, rules))
+    for name, reason in answerer.rules.faults.items():
+        logger.error("The rule %r of %s is left out: %s", name, tenant, reason)
     if release is None:
         return Recommender(answerer)
     return Recommender(answerer, tenant=release.tenant, name=release.name, version=release.version)

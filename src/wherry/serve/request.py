@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Meta
 
-from wherry.domain import DEFAULT_TENANT, TenantId
+from wherry.domain import DEFAULT_TENANT, Range, Rule, TenantId, Word
 from wherry.errors import did_you_mean
-from wherry.learn.catalogue import Range, Word
 from wherry.serve.problem import RequestError
 
 
@@ -58,6 +57,18 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     explain: Annotated[
         bool, Meta(description="Whether each item comes with why it is recommended.")
     ] = False
+    rules: Annotated[
+        list[Rule],
+        Meta(
+            max_length=20,
+            description="Rules for this answer, beside the shop's own; one with the name of one "
+            "of those takes its place.",
+        ),
+    ] = []
+    without_rules: Annotated[
+        list[str],
+        Meta(max_length=20, description="Names of the shop's own boosts, caps and pins to leave."),
+    ] = []
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -84,6 +95,7 @@ PARAMETERS = (
     Parameter("exclude", _TEXT, "Items not to show" + _COMMAS, True),
     Parameter("purchased", _TEXT, "Items just bought" + _COMMAS, True),
     Parameter("explain", {"type": "boolean"}, "Whether each item comes with why it is there."),
+    Parameter("without_rules", _TEXT, "The shop's boosts, caps and pins to leave" + _COMMAS, True),
     Parameter("tenant", _TEXT, "The shop that is asked about."),
 )
 """The parameters of the form for links; ``filter.NAME`` filters by any other attribute."""
@@ -93,6 +105,7 @@ _FILTER = "filter."
 _LISTS = {each.name for each in PARAMETERS if each.is_list}
 _BY_NAME = {each.name: each for each in PARAMETERS}
 _DECODER = msgspec.json.Decoder(RecommendRequest)
+_RULE_FIELDS = {name for rule in get_args(Rule) for name in rule.__struct_fields__} | {"action"}
 _UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `(.*)`)?$", re.DOTALL)
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -179,7 +192,7 @@ def _misfit(message: str, known: Iterable[str]) -> RequestError:
     unknown = _UNKNOWN.search(message)
     if unknown:
         name, place = unknown[1], (unknown[2] or "").removeprefix("$.").replace("[...]", "")
-        inner = ("min", "max") if place else known
+        inner = _RULE_FIELDS if place.startswith("rules") else ("min", "max") if place else known
         field = f"{place}.{name}" if place else name
         return RequestError(
             400, f"Unknown field {field!r}.{did_you_mean(name, inner)}", field=field
@@ -204,6 +217,19 @@ def how_many(request: RecommendRequest, limits: Limits) -> int:
             422, f"k is {request.k}; at most {limits.max_k} items are recommended.", field="k"
         )
     return request.k
+
+
+def rules_of(request: RecommendRequest) -> list[Rule]:
+    """The rules that the request brings; RequestError 422 if one is another tenant's."""
+    for rule in request.rules:
+        if rule.tenant not in (None, request.tenant):
+            raise RequestError(
+                422,
+                f"A rule of {rule.tenant!r} came with a request of {request.tenant!r}; leave the "
+                "rule's tenant out.",
+                field="rules",
+            )
+    return request.rules
 
 
 def tenant_of(request: RecommendRequest) -> TenantId:
