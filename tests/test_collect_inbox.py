@@ -215,3 +215,34 @@ def test_pages_behind_a_spoiled_frame_of_the_log_are_saved(tmp_path: Path) -> No
     assert set(found) >= {f"e{n}" for n in range(40)} - {f"e{n}" for n in range(15, 25)}
     assert "later" in found
     assert len(find_set_aside(path.parent)) == 1
+
+
+@pytest.mark.parametrize("count", [3, 200])
+def test_whoever_wants_to_know_is_told_of_events_before_they_are_acknowledged(
+    tmp_path: Path, count: int
+) -> None:
+    told: list[str] = []
+
+    async def work() -> None:
+        inbox = Inbox.open(tmp_path, after=lambda events: told.extend(e.event_id for e in events))
+        await put(inbox, *(f"e{number}" for number in range(count)))
+        assert told == [f"e{number}" for number in range(count)]
+        await inbox.close()
+
+    asyncio.run(work())
+
+
+def test_who_fails_at_being_told_holds_no_acknowledgement_up(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(events: object) -> None:
+        raise RuntimeError("no state today")
+
+    async def work() -> Receipt:
+        inbox = Inbox.open(tmp_path, after=fail)
+        receipt = await put(inbox, "a", "b")
+        await inbox.close()
+        return receipt
+
+    assert asyncio.run(work()) == Receipt(2, 0)
+    assert "2 events are kept" in caplog.text

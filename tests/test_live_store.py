@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     for number in range(500):
         put(before, b"%d" % number, b"x" * 100)
     before.close()
-    data = tmp_path / "live" / "data.mdb"
+    (data,) = (tmp_path / "live").glob("*/data.mdb")
     whole = data.read_bytes()
     data.write_bytes({"noise": b"?" * len(whole), "cut": whole[:12_288], "empty": b""}[damage])
 
@@ -162,8 +163,7 @@ def test_a_store_whose_folder_was_deleted_is_made_again_by_whoever_looks(
     monkeypatch.setattr("wherry.live.store.monotonic", lambda: now)
     store = LiveStore(tmp_path / "live", boot="one")
     put(store, b"anna", b"tent")
-    for path in store.folder.iterdir():
-        path.unlink()
+    shutil.rmtree(store.folder)
     code = "store.update(lambda changes: changes.put(Noun.SESSIONS, b'anna', b'boat'))"
     in_another_process(code, store.folder)
     assert store.get(Noun.SESSIONS, b"anna") == b"tent"
@@ -195,10 +195,37 @@ def test_an_error_of_the_disk_is_counted_and_the_next_try_opens_afresh(
     with monkeypatch.context() as patch:
         patch.setattr(Changes, "put", broken)
         assert not put(store, b"anna", b"boat")
-    assert store.failures == 2
+    assert store.failures == 3
 
     assert store.get(Noun.SESSIONS, b"anna") == b"tent"
     assert put(store, b"anna", b"boat")
+
+
+def test_what_is_written_anew_holds_nothing_of_what_was_let_go_of(tmp_path: Path) -> None:
+    store = LiveStore(tmp_path / "live", boot="one")
+    put(store, b"anna", b"tent")
+    put(store, b"bob", b"boat")
+    other = store.folder
+    store.update(lambda changes: changes.delete(Noun.SESSIONS, b"anna"))
+    assert any(b"tent" in path.read_bytes() for path in other.rglob("data.mdb"))
+
+    store.compact()
+
+    assert not any(b"tent" in path.read_bytes() for path in other.rglob("data.mdb"))
+    assert store.get(Noun.SESSIONS, b"bob") == b"boat"
+    assert store.failures == 0
+
+
+def test_what_others_write_while_it_is_written_anew_is_not_lost(tmp_path: Path) -> None:
+    store = LiveStore(tmp_path / "live", boot="one")
+    put(store, b"anna", b"tent")
+    in_another_process("store.get(Noun.MARKS, b'x'); store.compact()", store.folder)
+
+    assert put(store, b"bob", b"boat")
+
+    found = "print(store.get_many(Noun.SESSIONS, [b'anna', b'bob']))"
+    assert in_another_process(found, store.folder) == "[b'tent', b'boat']"
+    assert store.failures == 0
 
 
 names = st.lists(st.text(max_size=300), min_size=1, max_size=3).map(tuple)

@@ -124,6 +124,15 @@ def find_events(con: duckdb.DuckDBPyConnection, person: Person) -> list[tuple[st
     ).fetchall()
 
 
+def given_sessions(con: duckdb.DuckDBPyConnection, person: Person) -> list[str]:
+    """The ids of the sessions that they were in, of those with an id of the shop's own."""
+    rows = con.execute(
+        f"SELECT DISTINCT session_id FROM lake.raw.events WHERE {person.events()} "
+        "AND session_id IS NOT NULL"
+    ).fetchall()
+    return [session for (session,) in rows]
+
+
 def other_names(con: duckdb.DuckDBPyConnection, person: Person) -> list[str]:
     """Ids that their events give for the same person and that nobody asked to forget."""
     named = "anonymous_id|user_id|anonymousId|userId|previousId"

@@ -334,6 +334,19 @@ class Serve(Table, frozen=True):
                 raise ValueError(f"two rules have the name {name!r}")
 
 
+class Live(Table, frozen=True):
+    """``[live]``: the state that all servers of a project share, such as the sessions of now.
+
+    It takes ``max_mb`` megabytes on disk at the most, half of them for sessions; beyond that
+    those sessions go first that were silent the longest. A session without an id of the shop's
+    own is known until it has been idle for ``sessions.gap_minutes``, one with an id for
+    ``given_session_hours``.
+    """
+
+    max_mb: Annotated[int, Meta(ge=8)] = 512
+    given_session_hours: Positive = 24.0
+
+
 class Collect(Table, frozen=True):
     """``[collect]``: how events are taken in over HTTP, by ``wherry serve`` and ``wherry collect``.
 
@@ -381,4 +394,5 @@ class Settings(Table, frozen=True):
     registry: Registry = Registry()
     release: Release = Release()
     serve: Serve = Serve()
+    live: Live = Live()
     collect: Collect = Collect()

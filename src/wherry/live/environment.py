@@ -1,19 +1,27 @@
-"""An LMDB environment on disk: opened whole, or replaced by an empty one."""
+"""An LMDB environment on disk: opened whole, or replaced by an empty one.
+
+Each environment has a folder of its own, and ``current`` says which one counts, so that it is
+replaced in one step. Who still has another one open finds out by looking at ``current``.
+"""
 
 from __future__ import annotations
 
 import logging
+import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
+import msgspec
+
+from wherry.lake import write_whole
 
 logger = logging.getLogger("wherry.live")
 
-DATA = "data.mdb"
-LOCK = "lock.mdb"
-_BOOT = "boot"
+_CURRENT = "current"
+_DATA = "data.mdb"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MAX_READERS = 1024
 
@@ -27,50 +35,70 @@ _DAMAGE = (
     lmdb.VersionMismatchError,
 )
 
+Identity = tuple[int, int, int]
+
+
+class _Current(msgspec.Struct, frozen=True):
+    """What ``current`` says: the name of a folder, and in which boot of the machine it began."""
+
+    name: str
+    boot: str
+
 
 @dataclass(frozen=True)
 class Environment:
-    """An open environment, its databases by their name, and which file it is."""
+    """An open environment, its databases by their name, and where ``current`` named it."""
 
     env: lmdb.Environment
     databases: dict[str, lmdb._Database]
     page_bytes: int
-    data: Path
-    identity: tuple[int, int]
+    folder: Path
+    identity: Identity | None
 
     def is_current(self) -> bool:
-        """Whether its file is still the one of that name: another process may replace it."""
-        return _identity(self.data) == self.identity
-
-    def remove(self) -> None:
-        """Delete its files. Who has them open goes on with them, until it looks again."""
-        _remove(self.data.parent)
+        """Whether it is still the one that counts: another process may replace it."""
+        return _identity(self.folder) == self.identity
 
 
 def open_environment(
     folder: Path, names: Sequence[str], *, max_bytes: int, boot: str
 ) -> Environment:
-    """Open the environment in a folder, an empty one if what lies there can't be trusted.
+    """Open the environment that counts, an empty one if it can't be trusted.
 
-    The caller sees to it that no other process opens or replaces it meanwhile.
+    The caller sees to it that no other process opens or replaces one meanwhile; so it does for
+    the other functions here.
 
     Raises:
         OSError: the folder can't be written.
         lmdb.Error: not even an empty environment can be opened.
     """
-    told = folder / _BOOT
-    if (folder / DATA).exists() and (not told.exists() or told.read_text() != boot):
-        logger.info("The live store in %s is of another boot; a new one is begun.", folder)
-        _remove(folder)
-    told.write_text(boot)
-    try:
-        return _open(folder, names, max_bytes, boot)
-    except lmdb.Error as error:
-        if not is_damage(error):
-            raise
-        logger.error("The live store in %s is damaged (%s); a new one is begun.", folder, error)
-        _remove(folder)
-        return _open(folder, names, max_bytes, boot)
+    current = _read_current(folder)
+    if current is not None and current.boot == boot and (folder / current.name).is_dir():
+        try:
+            env = _open(folder / current.name, len(names), max_bytes, boot)
+            return _ready(env, folder, names)
+        except lmdb.Error as error:
+            if not is_damage(error):
+                raise
+            logger.error("The live store in %s is damaged, and is begun anew: %s", folder, error)
+    name = secrets.token_hex(4)
+    env = _open(folder / name, len(names), max_bytes, boot)
+    _point_to(folder, _Current(name, boot))
+    return _ready(env, folder, names)
+
+
+def withdraw_environment(folder: Path) -> None:
+    """Let the next who opens it begin anew."""
+    (folder / _CURRENT).unlink(missing_ok=True)
+
+
+def replace_environment(environment: Environment, boot: str) -> None:
+    """Write everything into a new environment, without the free pages of the old one, and let
+    it be the one that counts. The caller holds the old one's write transaction."""
+    name = secrets.token_hex(4)
+    (environment.folder / name).mkdir(mode=0o700)
+    environment.env.copy(str(environment.folder / name), compact=True)
+    _point_to(environment.folder, _Current(name, boot))
 
 
 def is_damage(error: lmdb.Error) -> bool:
@@ -86,46 +114,53 @@ def boot_id() -> str:
         return ""
 
 
-def _open(folder: Path, names: Sequence[str], max_bytes: int, boot: str) -> Environment:
+def _open(folder: Path, n_databases: int, max_bytes: int, boot: str) -> lmdb.Environment:
+    data = folder / _DATA
     is_safe = not boot  # whoever can't notice a power cut has to write through
     env = lmdb.open(
         str(folder),
         map_size=max_bytes,
-        max_dbs=len(names),
+        max_dbs=n_databases,
         max_readers=_MAX_READERS,
         max_spare_txns=8,
-        mode=0o600,
+        mode=0o700,
         sync=is_safe,
         metasync=is_safe,
     )
+    # Reading beyond the end of a file that was cut off would kill the process.
+    if data.stat().st_size < (env.info()["last_pgno"] + 1) * env.stat()["psize"]:
+        env.close()
+        raise lmdb.CorruptedError(f"{data} ends before its last page")
+    return env
+
+
+def _ready(env: lmdb.Environment, folder: Path, names: Sequence[str]) -> Environment:
     try:
-        _require_whole(env, folder / DATA)
-        page_bytes = env.stat()["psize"]
         databases = {name: env.open_db(name.encode()) for name in names}
-        identity = _identity(folder / DATA)
-        if identity is None:
-            raise lmdb.InvalidError(f"{folder / DATA} is gone")
     except BaseException:
         env.close()
         raise
-    return Environment(env, databases, page_bytes, folder / DATA, identity)
+    return Environment(env, databases, env.stat()["psize"], folder, _identity(folder))
 
 
-def _require_whole(env: lmdb.Environment, data: Path) -> None:
-    """Refuse a file that was cut off: reading beyond its end would kill the process."""
-    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    if data.stat().st_size < needed:
-        raise lmdb.CorruptedError(f"{data} ends before its last page")
-
-
-def _identity(data: Path) -> tuple[int, int] | None:
+def _read_current(folder: Path) -> _Current | None:
     try:
-        found = data.stat()
+        return msgspec.json.decode((folder / _CURRENT).read_bytes(), type=_Current)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
+
+
+def _point_to(folder: Path, current: _Current) -> None:
+    write_whole(folder / _CURRENT, msgspec.json.encode(current))
+    for other in folder.iterdir():
+        if other.is_dir() and other.name != current.name:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def _identity(folder: Path) -> Identity | None:
+    """Which file ``current`` is: every one that is written is another."""
+    try:
+        found = (folder / _CURRENT).stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
-
-
-def _remove(folder: Path) -> None:
-    for name in (DATA, LOCK):
-        (folder / name).unlink(missing_ok=True)
+    return found.st_dev, found.st_ino, found.st_mtime_ns

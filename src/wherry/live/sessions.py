@@ -135,6 +135,7 @@ class LiveSessions:
         keys = [visitor_key(tenant, trimmed(visitor)) for visitor in visitors]
         keys += [given_key(tenant, trimmed(session)) for session in sessions]
         self._store.update(lambda changes: self._forget(changes, keys))
+        self._store.compact()
 
     @property
     def is_complete(self) -> bool:

@@ -26,7 +26,14 @@ from typing import TypeVar
 import lmdb
 
 from wherry.domain import TenantId
-from wherry.live.environment import Environment, boot_id, is_damage, open_environment
+from wherry.live.environment import (
+    Environment,
+    boot_id,
+    is_damage,
+    open_environment,
+    replace_environment,
+    withdraw_environment,
+)
 
 logger = logging.getLogger("wherry.live")
 
@@ -165,27 +172,47 @@ class LiveStore:
     def update(self, step: Callable[[Changes], T]) -> T | None:
         """Change what is kept in one transaction, and return what ``step`` returns.
 
-        None: it could not be kept. ``step`` may be called twice, the second time in an
-        environment that was replaced; what it raises undoes the transaction and is raised.
+        None: it could not be kept. ``step`` may be called again in an environment that was
+        replaced; what it raises undoes the transaction and is raised.
         """
-        for _ in range(2):
+        for _ in range(3):
             environment = self._ready()
             if environment is None:
                 return None
             try:
                 # LMDB has one writer at a time; who waits for it in there holds the GIL.
                 with self._writing, environment.env.begin(write=True) as transaction:
-                    return step(Changes(environment, transaction))
+                    if environment.is_current():
+                        return step(Changes(environment, transaction))
+                self._look_at = 0.0  # another process has replaced it
             except lmdb.Error as error:
                 self._put_right(environment, error)
         return None
+
+    def compact(self) -> None:
+        """Write everything anew, so that nothing of what was let go of is left in the file."""
+        environment = self._ready()
+        if environment is None:
+            return
+        try:
+            with _alone(self.folder), self._writing, environment.env.begin(write=True):
+                if environment.is_current():
+                    replace_environment(environment, self._boot)
+        except OSError as error:
+            self.failures += 1
+            logger.error("The live store in %s can't be written anew: %s", self.folder, error)
+        except lmdb.Error as error:
+            self._put_right(environment, error)
+        self._look_at = 0.0
 
     def close(self) -> None:
         """Close the environment; the next use opens it again."""
         with self._lock:
             if self._environment is not None and self._pid == os.getpid():
-                self._environment.env.close()
+                with self._writing:  # LMDB would wait for another thread's write, with the GIL
+                    self._environment.env.close()
             self._environment = None
+            self._look_at = 0.0
 
     def _ready(self) -> Environment | None:
         """The open environment; None while it can't be opened."""
@@ -200,7 +227,6 @@ class LiveStore:
         if self._environment is not None and self._pid != os.getpid():
             self._environment = None  # a fork's parent has it open; it is not ours to close
         self._pid = os.getpid()
-        self._look_at = now + _LOOK_SECONDS
         if self._environment is not None and not self._environment.is_current():
             self.close()
         if self._environment is None:
@@ -208,6 +234,7 @@ class LiveStore:
         if self._environment is not None and now >= self._check_readers_at:
             self._check_readers_at = now + _CHECK_READERS_SECONDS
             self._environment.env.reader_check()
+        self._look_at = now + _LOOK_SECONDS
         return self._environment
 
     def _open(self) -> Environment | None:
@@ -232,15 +259,14 @@ class LiveStore:
             if is_full and environment.env.reader_check() > 0:
                 return  # the dead held what the living need
             self.close()
-            self._look_at = 0.0
             if is_full or is_damage(error):
-                self._remove(environment)
+                self._withdraw(environment)
 
-    def _remove(self, environment: Environment) -> None:
+    def _withdraw(self, environment: Environment) -> None:
         try:
             with _alone(self.folder):
                 if environment.is_current():  # nobody else replaced it
-                    environment.remove()
+                    withdraw_environment(self.folder)
         except OSError as error:
             logger.error("The live store in %s can't be replaced: %s", self.folder, error)
 

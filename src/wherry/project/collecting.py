@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
-from wherry.collect.inbox import Inbox
+from wherry.collect.inbox import After, Inbox
 from wherry.collect.keys import Keys
 from wherry.collect.plan import Plan, check
 from wherry.collect.protocols import Bounds
@@ -16,9 +16,16 @@ from wherry.serve import AnswerLog, CollectLimits, CollectRoutes, Metrics
 
 
 def collect_routes(
-    home: Home, settings: Collect, keys: Keys, metrics: Metrics, *, name: str
+    home: Home,
+    settings: Collect,
+    keys: Keys,
+    metrics: Metrics,
+    *,
+    name: str,
+    after: After | None = None,
 ) -> CollectRoutes:
-    """The routes by which events come in; ``name`` is that of this server's inbox.
+    """The routes by which events come in; ``name`` is that of this server's inbox, and ``after``
+    is told of what came.
 
     Raises:
         SettingsError: If a schema of the tracking plan is none.
@@ -32,10 +39,11 @@ def collect_routes(
             fsync=settings.fsync,
             max_waiting_bytes=settings.max_held_bytes,
             recent_ids=settings.recent_ids,
+            after=after,
         ),
         keys,
         metrics,
-        clock=_now,
+        clock=utc_microseconds,
         limits=collect_limits(settings),
         origins=settings.cors_origins,
         address=settings.address,
@@ -46,7 +54,7 @@ def collect_routes(
 
 def answer_log(settings: Serve, metrics: Metrics) -> AnswerLog:
     """The log of the answers that the settings want logged."""
-    return AnswerLog(metrics, clock=_now, share=settings.log_answers)
+    return AnswerLog(metrics, clock=utc_microseconds, share=settings.log_answers)
 
 
 def collect_limits(settings: Collect) -> CollectLimits:
@@ -64,6 +72,6 @@ def collect_limits(settings: Collect) -> CollectLimits:
     )
 
 
-def _now() -> datetime:
+def utc_microseconds() -> datetime:
     """The time to the microsecond, UTC, without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)

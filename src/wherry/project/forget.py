@@ -22,7 +22,7 @@ import msgspec
 
 from wherry.collect.drain import drain
 from wherry.collect.inbox import find_set_aside, read_set_aside, store_paths
-from wherry.collect.person import Person, Traces, find_events, other_names, remove
+from wherry.collect.person import Person, Traces, find_events, given_sessions, other_names, remove
 from wherry.config import Settings
 from wherry.domain import Outcome, Release, RunRecord, TenantId, Verdict
 from wherry.errors import LakeError, ProjectError, TransformError, WherryError
@@ -41,6 +41,7 @@ from wherry.lake.erasure import (
     vacuum,
 )
 from wherry.lake.published import withdraw
+from wherry.live.sessions import LiveSessions
 from wherry.project.home import Home
 from wherry.project.records import CARD, RECORD, read_record
 from wherry.registry import Registry
@@ -110,6 +111,7 @@ class Forgetting:
     settings: Settings
     lake: Lake
     registry: Registry
+    live: LiveSessions
     now: datetime
     rebuild: Rebuild
     report: Callable[[str], None]
@@ -134,6 +136,7 @@ class Forgetting:
         withdrawn: tuple[TenantId, ...] = ()
         gone_by = None
         self._empty_inbox()
+        self._forget_sessions(person)
         if self.lake.exists():
             pending = self._remove(person, pending)
         self.report("forget: runs")
@@ -187,6 +190,15 @@ class Forgetting:
             drain(con, self.home.inbox, now=self.now, excluded=excluded)
         for path in store_paths(self.home.inbox):
             vacuum(path)
+
+    def _forget_sessions(self, person: Person) -> None:
+        """Let go of their live sessions; which those are only the log still says."""
+        self.report("forget: live sessions")
+        given: list[str] = []
+        if self.lake.exists():
+            with self.lake.reader() as con:
+                given = given_sessions(con, person) if has_raw_tables(con) else []
+        self.live.forget(person.tenant, person.visitors, given)
 
     def _set_aside(self, person: Person) -> Iterator[str]:
         for path in find_set_aside(self.home.inbox):

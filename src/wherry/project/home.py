@@ -67,6 +67,11 @@ class Home:
         return (self.traffic or self.state) / "inbox"
 
     @property
+    def live(self) -> Path:
+        """What counts at once: the state that all servers of the project share."""
+        return self.state / "live"
+
+    @property
     def forgetting(self) -> Path:
         """The erasures that have been asked for and are not done yet."""
         return self.state / "forgetting.json"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
 from starlette.types import ASGIApp
 
 from wherry.collect import Loaded, find_files, find_mapping, load_file
+from wherry.collect.inbox import After
 from wherry.collect.keys import Keys
 from wherry.collect.plan import Plan
 from wherry.collect.replay import Replayed, replay_collected
@@ -38,12 +39,15 @@ from wherry.lake import (
     recover,
 )
 from wherry.learn.answer import Query
+from wherry.live.sessions import LiveSessions
+from wherry.live.store import LiveStore
 from wherry.project.cards import write_run_card
-from wherry.project.collecting import collect_routes
+from wherry.project.collecting import collect_routes, utc_microseconds
 from wherry.project.decisions import DecisionLog
 from wherry.project.forget import Forgetting, Forgotten, read_pending
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
+from wherry.project.live import Tending, live_sessions, live_store
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
 from wherry.project.releasing import Releasing, person
 from wherry.project.reproduce import Reproduction, reproduce
@@ -133,6 +137,16 @@ class Project:
         """The project's lake."""
         settings = self.settings.lake
         return Lake(self.home.lake, settings.memory_limit, settings.threads)
+
+    @cached_property
+    def live_store(self) -> LiveStore:
+        """What counts at once, shared with the other processes of the project."""
+        return live_store(self.home, self.settings)
+
+    @property
+    def live_sessions(self) -> LiveSessions:
+        """The sessions of now."""
+        return live_sessions(self.live_store, self.settings)
 
     @property
     def keys(self) -> Keys:
@@ -274,6 +288,7 @@ class Project:
             lake=self.lake,
             registry=self.registry,
             now=self._clock(),
+            live=self.live_sessions,
             rebuild=lambda: self._run(("transform", "audit", "publish"), True, True, report),
             report=report,
         )
@@ -416,7 +431,7 @@ class Project:
             WherryError: If the workers can't be started.
         """
         count = worker_count(self.settings.serve.workers if workers is None else workers)
-        with self._loading("wherry serve"):
+        with self._loading("wherry serve"), self._tending(self.live_sessions):
             if count == 1:
                 self._listen(self.serving(), host, port, on_ready)
             else:
@@ -431,6 +446,7 @@ class Project:
             lake=self.lake,
             registry=self.registry,
             keys=self.keys,
+            live=self.live_sessions,
             siblings=siblings,
         )
 
@@ -446,8 +462,9 @@ class Project:
         Raises:
             UsageError: If no key is set and others than this machine could reach the host.
         """
-        app = create_collect_app(partial(self._collect_routes, name="collect"))
-        with self._loading("wherry collect"):
+        live = self.live_sessions
+        app = create_collect_app(partial(self._collect_routes, name="collect", after=live.take))
+        with self._loading("wherry collect"), self._tending(live):
             self._listen(app, host, port, on_ready)
 
     def load(self, *, wait_seconds: float = 0.0, report: Reporter = _say_nothing) -> list[Loaded]:
@@ -484,9 +501,15 @@ class Project:
             require_loopback(host)
         return host, settings.port if port is None else port
 
-    def _collect_routes(self, metrics: Metrics, *, name: str) -> CollectRoutes:
-        """The routes by which events come in; ``name`` is that of this server's inbox."""
-        return collect_routes(self.home, self.settings.collect, self.keys, metrics, name=name)
+    def _tending(self, live: LiveSessions) -> Tending:
+        """Look after the live sessions while the body runs."""
+        return Tending(live, self.home, self.settings, self.lake, utc_microseconds)
+
+    def _collect_routes(self, metrics: Metrics, *, name: str, after: After) -> CollectRoutes:
+        """The routes by which events come in; ``name`` is that of this server's inbox, and
+        ``after`` is told of what came."""
+        settings = self.settings.collect
+        return collect_routes(self.home, settings, self.keys, metrics, name=name, after=after)
 
     def card(self, run_id: str = "") -> Path:
         """The card of a run, by default of the newest.

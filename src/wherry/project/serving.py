@@ -15,8 +15,10 @@ from wherry.domain import Release, Rule, TenantId
 from wherry.errors import ModelError, RegistryError
 from wherry.lake import Lake, read_published
 from wherry.learn.models import load_released_model
-from wherry.project.collecting import answer_log, collect_routes
+from wherry.live.sessions import LiveSessions
+from wherry.project.collecting import answer_log, collect_routes, utc_microseconds
 from wherry.project.home import Home
+from wherry.project.live import live_lookup
 from wherry.project.sessions import PublishedSessions
 from wherry.registry import Registry, Rollouts
 from wherry.serve import Limits, Recommender, Siblings, create_app, load_recommender
@@ -32,6 +34,7 @@ def serving_app(
     lake: Lake,
     registry: Registry,
     keys: Keys,
+    live: LiveSessions,
     siblings: SiblingsOf | None = None,
 ) -> ASGIApp:
     """The application that answers recommendations and takes events in."""
@@ -48,7 +51,10 @@ def serving_app(
         limits=limits,
         sessions=PublishedSessions(lake, home.published),
         refresh_seconds=serve.refresh_seconds,
-        collect=lambda metrics: collect_routes(home, settings.collect, keys, metrics, name="serve"),
+        live=live_lookup(live, utc_microseconds),
+        collect=lambda metrics: collect_routes(
+            home, settings.collect, keys, metrics, name="serve", after=live.take
+        ),
         answers=partial(answer_log, serve),
         keys=keys,
         siblings=siblings,

@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 
 from wherry.domain import ItemId, SessionId, TenantId
+from wherry.domain.session import SessionItems, bought, fold, kind_of
 from wherry.lake import Lake, read_published
-from wherry.serve import SessionItems
 
 _LAST_DAYS = 2
 """How far back from the newest event a session is looked for: a session is a matter of hours."""
@@ -67,9 +67,12 @@ class PublishedSessions:
             rows = con.execute(_ITEMS, facts).fetchall()
         if not rows:
             return None
+        items = [ItemId(item) for item, _ in rows]
+        kinds = [kind_of(kind) for _, kind in rows]
         return SessionItems(
-            items=tuple(ItemId(item) for item, _ in rows),
-            purchased=tuple(ItemId(item) for item, kind in rows if kind == "purchase"),
+            items=tuple(fold(items, kinds)),
+            purchased=tuple(bought(items, kinds)),
+            session_id=session,
         )
 
     def _connection(self, snapshot: int) -> duckdb.DuckDBPyConnection:

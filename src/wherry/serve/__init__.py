@@ -1,11 +1,11 @@
 """Serve: every tenant's champion, answering over HTTP, replaced while it answers."""
 
+from wherry.domain.session import SessionItems
 from wherry.learn.answer import Fallback, Query
 from wherry.serve.answers import AnswerLog
 from wherry.serve.app import create_app, create_collect_app
 from wherry.serve.collect import CollectLimits, CollectRoutes
 from wherry.serve.metrics import Metrics
-from wherry.serve.recommend import SessionItems, SessionLookup
 from wherry.serve.recommender import (
     Recommendation,
     RecommendedItem,
@@ -16,6 +16,7 @@ from wherry.serve.recommender import (
 from wherry.serve.request import Limits
 from wherry.serve.sampler import Sampler
 from wherry.serve.server import address_of, answer_on, listen, require_loopback, serve
+from wherry.serve.session import LiveLookup, SessionLookup
 from wherry.serve.siblings import Siblings
 from wherry.serve.workers import READY, Workers
 
@@ -26,6 +27,7 @@ __all__ = [
     "CollectRoutes",
     "Fallback",
     "Limits",
+    "LiveLookup",
     "Metrics",
     "Query",
     "Recommendation",

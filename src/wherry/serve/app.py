@@ -31,8 +31,9 @@ from wherry.serve.health import Health, Readiness
 from wherry.serve.metrics import Metrics
 from wherry.serve.openapi import openapi
 from wherry.serve.problem import problem_body
-from wherry.serve.recommend import ROUTE, RecommendRoute, SessionLookup
+from wherry.serve.recommend import ROUTE, RecommendRoute
 from wherry.serve.request import Limits
+from wherry.serve.session import LiveLookup, SessionFinder, SessionLookup
 from wherry.serve.shadow import ShadowQueue
 from wherry.serve.siblings import Siblings
 from wherry.serve.taking import LoadedOnce, Loader
@@ -53,6 +54,7 @@ def create_app(
     *,
     limits: Limits | None = None,
     sessions: SessionLookup | None = None,
+    live: LiveLookup | None = None,
     refresh_seconds: float = 1.0,
     collect: Callable[[Metrics], CollectRoutes] | None = None,
     answers: Callable[[Metrics], AnswerLog] | None = None,
@@ -63,7 +65,8 @@ def create_app(
     """Make the application.
 
     ``source`` says which release is each tenant's champion and is asked again every
-    ``refresh_seconds``; ``load`` reads a release; ``sessions`` finds a session by its id.
+    ``refresh_seconds``; ``load`` reads a release; ``sessions`` finds a published session by its
+    id, and ``live`` the one that a visitor is in now.
     The first look at the champions is taken before the first request is. ``collect`` makes
     the routes by which events come in; without it there are none. ``answers`` makes the log
     of answers, which goes into the inbox of those routes. Once ``keys`` holds a read
@@ -81,7 +84,7 @@ def create_app(
         champions,
         metrics,
         limits=limits or Limits(),
-        sessions=sessions,
+        sessions=SessionFinder(live, sessions),
         guard=ReadGuard(keys) if keys is not None else None,
         asking=Asking(metrics, log, shadows),
         challengers=challengers,

@@ -7,10 +7,9 @@ import logging
 from collections.abc import Callable
 from time import perf_counter, time_ns
 
-import msgspec
 from starlette.types import Receive, Scope, Send
 
-from wherry.domain import ItemId, SessionId, TenantId
+from wherry.domain import TenantId
 from wherry.errors import UsageError, did_you_mean
 from wherry.learn.answer import Query
 from wherry.learn.rulebook import RuleError
@@ -35,21 +34,11 @@ from wherry.serve.request import (
     tenant_of,
 )
 from wherry.serve.request_ids import RequestIds
+from wherry.serve.session import SessionFinder
 
 logger = logging.getLogger("wherry.serve")
 
 ROUTE = "/v1/recommend"
-
-
-class SessionItems(msgspec.Struct, frozen=True):
-    """What is known of a session: its items, the latest last, and what was bought in it."""
-
-    items: tuple[ItemId, ...]
-    purchased: tuple[ItemId, ...] = ()
-
-
-SessionLookup = Callable[[TenantId, SessionId], SessionItems | None]
-"""Finds a session by its id, None if it isn't known. It is called in a thread."""
 
 
 def milliseconds_now() -> int:
@@ -70,7 +59,7 @@ class RecommendRoute:
         *,
         limits: Limits,
         retry_seconds: int = 5,
-        sessions: SessionLookup | None = None,
+        sessions: SessionFinder,
         guard: ReadGuard | None = None,
         asking: Asking,
         challengers: Challengers | None = None,
@@ -169,25 +158,20 @@ class RecommendRoute:
     ) -> tuple[bytes, Later | None]:
         champion = self._champion(tenant_of(request))
         k = how_many(request, self._limits)
-        items, purchased, is_live = request.session_items, request.purchased, False
-        if not items and request.session_id is not None and self._sessions is not None:
-            found = await asyncio.to_thread(
-                self._sessions, champion.tenant, SessionId(request.session_id)
-            )
-            if found is not None:
-                items, purchased = [*found.items], [*purchased, *found.purchased]
-                is_live = True
+        session = await self._sessions.find(request, champion.tenant)
         query = Query(
-            items[-self._limits.max_session_items :],
+            session.items[-self._limits.max_session_items :],
             k,
             request.filter,
             request.exclude,
-            purchased,
+            session.purchased,
             rules_of(request),
             request.without_rules,
         )
         now = self._clock()
-        asked = Asked(request_id=request_id, request=request, began=began, now=now, is_live=is_live)
+        asked = Asked(
+            request_id=request_id, request=request, began=began, now=now, is_live=session.is_live
+        )
         contest = self._challengers.get(champion.tenant) if self._challengers else None
         choice = choose(champion, contest, request, request_id)
         try:

@@ -8,7 +8,7 @@ from wherry.collect.inbox.damage import (
     open_whole,
     read_set_aside,
 )
-from wherry.collect.inbox.inbox import Fsync, Inbox, Receipt
+from wherry.collect.inbox.inbox import After, Fsync, Inbox, Receipt
 from wherry.collect.inbox.owner import Ownership
 from wherry.collect.inbox.page import (
     AnswerBatch,
@@ -19,8 +19,10 @@ from wherry.collect.inbox.page import (
     events_of,
 )
 from wherry.collect.inbox.store import Store, Waiting, is_damage, is_full, read_waiting, store_paths
+from wherry.collect.inbox.waiting import read_waiting_events
 
 __all__ = [
+    "After",
     "AnswerBatch",
     "Damaged",
     "Entry",
@@ -42,5 +44,6 @@ __all__ = [
     "open_whole",
     "read_set_aside",
     "read_waiting",
+    "read_waiting_events",
     "store_paths",
 ]

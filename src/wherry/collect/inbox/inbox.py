@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -30,7 +30,7 @@ from wherry.collect.inbox.page import (
 )
 from wherry.collect.inbox.recent import RecentIds
 from wherry.collect.inbox.store import Store, is_damage
-from wherry.domain import LoggedAnswer
+from wherry.domain import Event, LoggedAnswer
 from wherry.errors import InboxUnavailable
 
 logger = logging.getLogger("wherry.collect")
@@ -42,6 +42,9 @@ the system likes. All three outlive a killed process; only the first a power cut
 _SYNCHRONOUS = {"always": "FULL", "interval": "NORMAL", "never": "OFF"}
 _PAGE_BYTES = 4_000_000
 _TICK_SECONDS = 1.0
+_FEW = 64
+"""How many events may be told of on the event loop at once: a millisecond's worth."""
+
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -52,11 +55,16 @@ class Receipt(msgspec.Struct, frozen=True):
     known: int
 
 
+After = Callable[[Sequence[Event]], None]
+"""Is told of events once they are on disk and before they are acknowledged: a few of them on
+the event loop, many in the thread that writes."""
+
+
 class _Pending(msgspec.Struct, eq=False):
     """A delivery on its way to the disk, and who waits for it."""
 
     content: bytes
-    n_events: int
+    events: Sequence[Event]
     began_at: str
     fresh: set[int]
     done: asyncio.Future[None]
@@ -81,12 +89,14 @@ class Inbox:
         max_waiting_bytes: int = 64_000_000,
         recent_ids: int = 1_000_000,
         retry_seconds: int = 5,
+        after: After | None = None,
     ) -> None:
         self.folder = folder
         self.name = name
         self._fsync: Fsync = fsync
         self._max_waiting = max_waiting_bytes
         self._retry_seconds = retry_seconds
+        self._after = after
         self._recent = RecentIds(recent_ids)
         self._recent_limit = recent_ids
         self._owned: Ownership | None = None
@@ -110,10 +120,13 @@ class Inbox:
         max_waiting_bytes: int = 64_000_000,
         recent_ids: int = 1_000_000,
         retry_seconds: int = 5,
+        after: After | None = None,
     ) -> Inbox:
         """Open the inbox of a process, in the file ``name`` unless another process writes that.
 
         A disk that can't be written now is no error here: :meth:`put` says it, until it can.
+        ``after`` is told of all events that are kept; what it raises is logged and holds
+        nothing up.
         """
         inbox = cls(
             folder,
@@ -122,6 +135,7 @@ class Inbox:
             max_waiting_bytes=max_waiting_bytes,
             recent_ids=recent_ids,
             retry_seconds=retry_seconds,
+            after=after,
         )
         try:
             inbox._remember()
@@ -139,9 +153,8 @@ class Inbox:
         content = encode_entry(delivery, parsed)
         self._require_room(content)
         fresh = self._recent.add(delivery.tenant, [event.event_id for event in parsed.events])
-        n_events = len(parsed.events)
-        await self._written(content, n_events, delivery.received_at, fresh)
-        return Receipt(len(fresh), n_events - len(fresh))
+        await self._written(content, parsed.events, delivery.received_at, fresh)
+        return Receipt(len(fresh), len(parsed.events) - len(fresh))
 
     async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
         """Keep a batch of answers, given at ``now`` (UTC); it is on disk, whole, when this returns.
@@ -153,18 +166,18 @@ class Inbox:
         batch_id = f"{microseconds:014x}-{self._mark}-{next(self._batches):x}"
         content = encode_answers(batch_id, now, answers)
         self._require_room(content)
-        await self._written(content, 0, now, set())
+        await self._written(content, (), now, set())
 
     def _require_room(self, content: bytes) -> None:
         if self._is_closing or self._waiting + len(content) > self._max_waiting:
             raise InboxUnavailable("More is on its way to the disk than may wait.", 1)
 
     async def _written(
-        self, content: bytes, n_events: int, began_at: datetime, fresh: set[int]
+        self, content: bytes, events: Sequence[Event], began_at: datetime, fresh: set[int]
     ) -> None:
         """Hand something to the thread, and wait until it is on disk."""
         done = asyncio.get_running_loop().create_future()
-        self._queue.append(_Pending(content, n_events, began_at.isoformat(), fresh, done))
+        self._queue.append(_Pending(content, events, began_at.isoformat(), fresh, done))
         self._waiting += len(content)
         self._wake.release()
         await done
@@ -202,7 +215,7 @@ class Inbox:
 
     def _keep(self, group: Sequence[_Pending]) -> InboxUnavailable | None:
         content = write_page([each.content for each in group])
-        n_events = sum([each.n_events for each in group])
+        n_events = sum([len(each.events) for each in group])
         try:
             try:
                 self._ready_store().append(content, n_events, group[0].began_at)
@@ -222,10 +235,23 @@ class Inbox:
         return None
 
     def _answer(self, group: list[_Pending], error: InboxUnavailable | None) -> None:
+        kept = [event for each in group for event in each.events] if error is None else []
+        if len(kept) > _FEW:
+            for start in range(0, len(kept), _FEW):  # the loop goes on in between
+                self._tell(kept[start : start + _FEW])
+            kept = []
         try:
-            group[0].done.get_loop().call_soon_threadsafe(self._finish, group, error)
+            group[0].done.get_loop().call_soon_threadsafe(self._finish, group, error, kept)
         except RuntimeError:  # the loop is closed, and with it the connections
             logger.error("The server stopped before %d requests were answered.", len(group))
+
+    def _tell(self, kept: Sequence[Event]) -> None:
+        if self._after is None or not kept:
+            return
+        try:
+            self._after(kept)
+        except Exception:  # the events are on disk, whatever becomes of what is made from them
+            logger.exception("%d events are kept, but were not told of.", len(kept))
 
     def _ready_store(self) -> Store:
         """The open file; opened again after an error, and mended if it is damaged."""
@@ -268,7 +294,10 @@ class Inbox:
 
     # In the loop
 
-    def _finish(self, group: list[_Pending], error: InboxUnavailable | None) -> None:
+    def _finish(
+        self, group: list[_Pending], error: InboxUnavailable | None, kept: Sequence[Event]
+    ) -> None:
+        self._tell(kept)
         for each in group:
             self._waiting -= len(each.content)
             if error is not None:
