@@ -228,6 +228,21 @@ def rollback(
 
 
 @app.command()
+def rollout(
+    guard: Annotated[
+        bool, typer.Option("--guard", help="Stop what is found worse, as the server does.")
+    ] = False,
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Say how what is being tried does beside the champion."""
+    from wherry.cli import releasing
+
+    raise typer.Exit(releasing.rollout(project, guard, tenant, Output(as_json=json)))
+
+
+@app.command()
 def decisions(
     tenant: TenantOption = "default", project: ProjectOption = _HERE, json: JsonOption = False
 ) -> None:

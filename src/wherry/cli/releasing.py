@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from wherry.cli.output import Output
 from wherry.domain import Decision, Mode, tenant_id
-from wherry.errors import UsageError
+from wherry.errors import UsageError, VerdictFailed
 from wherry.project import Project
 from wherry.project.releasing import read_share
-from wherry.registry import in_words, label
+from wherry.registry import Challenger, in_words, label
+from wherry.watch import Judgement, Pairs, Ruling
 
 
 def release(
@@ -85,6 +89,104 @@ def rollback(folder: Path, to: int | None, tenant: str, output: Output) -> None:
         *([f"{label(tried.release)} is not tried any more."] if tried is not None else []),
         f"{label(found)} ({found.model}) answers now.",
     )
+
+
+def rollout(folder: Path, guard: bool, tenant: str, output: Output) -> int:
+    """Show how a rollout goes; 1 where the release is found worse."""
+    project = Project.open(folder)
+    tried = project.releasing().rollouts.of(tenant_id(tenant))
+    if tried is None:
+        output.answer(
+            {"rollout": None}, "Nothing is being tried. To try a release: wherry release VERSION"
+        )
+        return 0
+    found = project.guard().look(acts=guard)[tenant_id(tenant)]
+    pairs = project.shadow_pairs(tried.rollout)
+    output.answer(
+        {
+            "release": label(tried.release),
+            "rollout": tried.rollout,
+            "judgement": _finite(found),
+            "shadow": pairs,
+        },
+        *rollout_report(tried, found, has_acted=guard),
+        *([pairs_table(pairs)] if pairs else []),
+    )
+    return VerdictFailed.exit_code if found.ruling is Ruling.STOP else 0
+
+
+def _finite(found: Judgement) -> dict[str, object]:
+    """A judgement for JSON, which knows no infinity: an interval that says nothing has no ends."""
+    plain: dict[str, object] = msgspec.to_builtins(found)
+    for name in ("clicks", "slow"):
+        comparison = plain[name]
+        if isinstance(comparison, dict):
+            plain[name] = {
+                key: value if isfinite(value) else None for key, value in comparison.items()
+            }
+    return plain
+
+
+def rollout_report(tried: Challenger, found: Judgement, *, has_acted: bool) -> list[Any]:
+    """A rollout for the terminal: what is tried since when, both parts, and the ruling."""
+    rollout = tried.rollout
+    since = rollout.phase_started_at or rollout.started_at
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("")
+    for column in ("visitors", "answers", "clicked", "p99"):
+        table.add_column(column, justify="right", no_wrap=True)
+    clicks = found.clicks
+    for name, visitors, answers, clicked, p99 in (
+        (
+            label(tried.release),
+            found.challenger_visitors,
+            found.challenger_answers,
+            clicks.challenger if clicks else None,
+            found.challenger_p99_ms,
+        ),
+        (
+            "champion",
+            found.champion_visitors,
+            found.champion_answers,
+            clicks.champion if clicks else None,
+            found.champion_p99_ms,
+        ),
+    ):
+        share = "–" if clicked is None else f"{clicked:.2%}"
+        table.add_row(name, f"{visitors:,}", f"{answers:,}", share, f"{p99:.3g} ms")
+    told = [
+        Text(f"{label(tried.release)} is tried since {since:%Y-%m-%d %H:%M:%S} UTC: ", "bold")
+        + Text(f"{in_words(rollout)}, phase {rollout.phase}."),
+        table,
+        f"{found.errors:,} errors, which {found.failed_visitors:,} visitors met.",
+    ]
+    told += [Text(f"  {count:,} × {error}") for error, count in found.failures.items()]
+    rulings = {
+        Ruling.GO_ON: "It may go on",
+        Ruling.BETTER: "It is better (wherry promote)",
+        Ruling.STOP: "It was stopped" if has_acted else "It is worse (wherry rollback)",
+    }
+    return [*told, f"{rulings[found.ruling]}: {found.why}."]
+
+
+def pairs_table(pairs: tuple[Pairs, ...]) -> Table:
+    """How alike the shadow's answers are, a line a slice."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("shadow beside champion")
+    for column in ("requests", "overlap", "same first", "ranks", "p50", "p99"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for each in pairs:
+        ranks = "–" if each.rank_correlation is None else f"{each.rank_correlation:+.2f}"
+        table.add_row(
+            each.slice,
+            f"{each.requests:,}",
+            f"{each.overlap:.0%}",
+            f"{each.same_first:.0%}",
+            ranks,
+            f"{each.shadow_p50_ms:.3g} ({each.champion_p50_ms:.3g}) ms",
+            f"{each.shadow_p99_ms:.3g} ({each.champion_p99_ms:.3g}) ms",
+        )
+    return table
 
 
 def decisions(folder: Path, tenant: str, output: Output) -> None:

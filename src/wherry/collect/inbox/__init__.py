@@ -18,7 +18,15 @@ from wherry.collect.inbox.page import (
     decode_page,
     events_of,
 )
-from wherry.collect.inbox.store import Store, Waiting, is_damage, is_full, read_waiting, store_paths
+from wherry.collect.inbox.store import (
+    Store,
+    Waiting,
+    is_damage,
+    is_full,
+    read_pages,
+    read_waiting,
+    store_paths,
+)
 from wherry.collect.inbox.waiting import read_waiting_events
 
 __all__ = [
@@ -42,6 +50,7 @@ __all__ = [
     "keep_damaged",
     "mend",
     "open_whole",
+    "read_pages",
     "read_set_aside",
     "read_waiting",
     "read_waiting_events",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -224,3 +224,25 @@ def _time(text: str | None) -> datetime | None:
         return datetime.fromisoformat(text) if text else None
     except ValueError:  # spoiled on the disk
         return None
+
+
+def read_pages(path: Path, after: Callable[[str], int]) -> Iterator[tuple[str, Page]]:
+    """The pages that wait in a file, in order, each with the file's id; only to look at them.
+
+    ``after`` says of an id after which page to begin. A file that is damaged, or goes away, ends
+    here without a word: to mend it is the load's.
+    """
+    try:
+        with closing(connect(path, "ro")) as con:
+            (name,) = con.execute("SELECT id FROM inbox").fetchone()
+            number = after(name)
+            while row := con.execute(
+                "SELECT number, events, began_at, content FROM pages WHERE number > ? "
+                "ORDER BY number LIMIT 1",
+                (number,),
+            ).fetchone():
+                page = Page(*row)
+                number = page.number
+                yield name, page
+    except (sqlite3.Error, TypeError):
+        return
