@@ -100,8 +100,9 @@ def rollout(folder: Path, guard: bool, tenant: str, output: Output) -> int:
             {"rollout": None}, "Nothing is being tried. To try a release: wherry release VERSION"
         )
         return 0
-    found = project.guard().look(acts=guard)[tenant_id(tenant)]
-    pairs = project.shadow_pairs(tried.rollout)
+    judge = project.guard()
+    found = judge.look(acts=guard)[tenant_id(tenant)]
+    pairs = judge.pairs(tried.rollout)
     output.answer(
         {
             "release": label(tried.release),

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -28,13 +28,13 @@ from wherry.collect.inbox import (
     store_paths,
 )
 from wherry.config import Release as Rules
-from wherry.domain import Event, LoggedAnswer, TenantId
+from wherry.domain import Event, LoggedAnswer, Rollout, TenantId
 from wherry.errors import WherryError
 from wherry.lake import Lake, has_raw_tables
 from wherry.project.home import Home
 from wherry.project.releasing import Releasing
 from wherry.registry import Challenger, label
-from wherry.watch import Bounds, Evidence, Judgement, Ruling, judge
+from wherry.watch import Bounds, Evidence, Judgement, Pairs, Ruling, judge, read_pairs
 
 logger = logging.getLogger("wherry.project")
 
@@ -82,6 +82,13 @@ class Guard:
         tried = self._releasing.rollouts.read()
         self._forget_others({each.rollout.label for each in tried.values()})
         return {tenant: self._look(each, acts=acts) for tenant, each in tried.items()}
+
+    def pairs(self, rollout: Rollout) -> tuple[Pairs, ...]:
+        """What a shadow answered beside the champion, as far as it was loaded."""
+        if rollout.is_shown or not self._lake.exists():
+            return ()
+        with self._lake.reader() as con:
+            return read_pairs(con, rollout) if _has_answers(con) else ()
 
     def _look(self, tried: Challenger, *, acts: bool) -> Judgement:
         rollout = tried.rollout
@@ -148,8 +155,7 @@ def _take_loaded(con: duckdb.DuckDBPyConnection, evidence: Evidence) -> None:
     newest = row[0] if row else 0
     if newest <= since:
         return
-    tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw'")
-    if ("answers",) in tables.fetchall():
+    if _has_answers(con):
         answers = _rows(con, _ANSWERS, [since, newest, rollout.tenant, rollout.label])
         for batch, rows in groupby(answers, key=lambda row: str(row.pop("batch_id"))):
             evidence.add_answers(batch, (msgspec.convert(row, LoggedAnswer) for row in rows))
@@ -157,6 +163,12 @@ def _take_loaded(con: duckdb.DuckDBPyConnection, evidence: Evidence) -> None:
     events = _rows(con, _EVENTS, [since, newest, rollout.tenant, began])
     evidence.add_events(msgspec.convert(row, Event) for row in events)
     evidence.move(_LAKE, newest)
+
+
+def _has_answers(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the log holds answers at all; one of before they were logged does not."""
+    tables = con.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'raw'")
+    return ("answers",) in tables.fetchall()
 
 
 def _rows(
@@ -227,3 +239,8 @@ class GuardThread:
         except (WherryError, duckdb.Error, sqlite3.Error, OSError) as error:
             self.failures += 1
             logger.error("The guard can't look at what is tried: %s", error)
+
+
+def guarding(guard: Guard, every_seconds: float) -> AbstractContextManager[object]:
+    """Guard what is tried while the body runs; not at all if it is every 0 seconds."""
+    return GuardThread(guard, every_seconds=every_seconds) if every_seconds else nullcontext()

@@ -22,7 +22,6 @@ from wherry.domain import (
     STAGES,
     ItemId,
     Release,
-    Rollout,
     RunRecord,
     SessionId,
     TenantId,
@@ -46,7 +45,7 @@ from wherry.project.cards import write_run_card
 from wherry.project.collecting import collect_routes, utc_microseconds
 from wherry.project.decisions import DecisionLog
 from wherry.project.forget import Forgetting, Forgotten, read_pending
-from wherry.project.guarding import Guard, GuardThread
+from wherry.project.guarding import Guard, guarding
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
 from wherry.project.live import Tending, live_sessions, live_store
@@ -70,7 +69,7 @@ from wherry.serve import (
     require_loopback,
     serve,
 )
-from wherry.watch import Intake, Pairs, Volumes, read_intake, read_pairs, read_volumes
+from wherry.watch import Intake, Volumes, read_intake, read_volumes
 
 Clock = Callable[[], datetime]
 
@@ -436,7 +435,7 @@ class Project:
         with (
             self._loading("wherry serve"),
             self._tending(self.live_sessions),
-            self._guarding(),
+            guarding(self.guard(), self.settings.release.guard_seconds),
         ):
             if count == 1:
                 self._listen(self.serving(), host, port, on_ready)
@@ -494,18 +493,6 @@ class Project:
         """What judges the releases that are tried, and stops those that are worse."""
         releasing = self.releasing(by=GUARD)
         return Guard(self.home, self.settings.release, self.lake, releasing, self._clock)
-
-    def shadow_pairs(self, rollout: Rollout) -> tuple[Pairs, ...]:
-        """What a shadow answered beside the champion, as far as it was loaded."""
-        if rollout.is_shown or not self.lake.exists():
-            return ()
-        with self.lake.reader() as con:
-            return read_pairs(con, rollout) if has_raw_tables(con) else ()
-
-    def _guarding(self) -> AbstractContextManager[object]:
-        """Guard what is tried while the body runs, if the settings say so."""
-        every = self.settings.release.guard_seconds
-        return GuardThread(self.guard(), every_seconds=every) if every else nullcontext()
 
     def _listen(
         self,
