@@ -113,6 +113,13 @@ class Transform(Table, frozen=True):
     exclude_loads: tuple[int, ...] = ()
 
 
+class Outcomes(Table, frozen=True):
+    """``[outcomes]``: for ``attribution_minutes`` after an answer, what its visitor does to an
+    item that it showed is its outcome."""
+
+    attribution_minutes: Positive = 30.0
+
+
 class Audit(Table, frozen=True):
     """``[audit]``: the bounds on the data. A bound of -1 switches its check off.
 
@@ -388,6 +395,7 @@ class Settings(Table, frozen=True):
     lake: LakeSettings = LakeSettings()
     sessions: Sessions = Sessions()
     transform: Transform = Transform()
+    outcomes: Outcomes = Outcomes()
     audit: Audit = Audit()
     learn: Learn = Learn()
     behave: Behave = Behave()

@@ -145,6 +145,7 @@ class Run:
             self.home.dbt,
             gap_minutes=self.settings.sessions.gap_minutes,
             exclude_loads=self.settings.transform.exclude_loads,
+            attribution_minutes=self.settings.outcomes.attribution_minutes,
             full_refresh=self.full_refresh,
             on_progress=self._within("transform"),
         )

@@ -11,7 +11,7 @@ import duckdb
 import msgspec
 
 from wherry.lake import Lake, transaction
-from wherry.transform.project import lay_out, signature
+from wherry.transform.project import ATTRIBUTION_MINUTES, lay_out, signature
 from wherry.transform.results import DataTest, ModelRun
 from wherry.transform.state import State, read_state, read_tests, start_batch, write_state
 
@@ -45,6 +45,7 @@ def transform(
     *,
     gap_minutes: float,
     exclude_loads: tuple[int, ...] = (),
+    attribution_minutes: float = ATTRIBUTION_MINUTES,
     full_refresh: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Transformed:
@@ -59,7 +60,12 @@ def transform(
         TransformError: If a model fails; the lake is as it was before.
     """
     started = time.monotonic()
-    wanted = signature(transforms_folder, gap_minutes=gap_minutes, exclude_loads=exclude_loads)
+    wanted = signature(
+        transforms_folder,
+        gap_minutes=gap_minutes,
+        exclude_loads=exclude_loads,
+        attribution_minutes=attribution_minutes,
+    )
     with lake.writer() as con:
         until = _newest_load(con)
         last = read_state(con)
@@ -74,13 +80,24 @@ def transform(
             )
         after = last.until if last is not None and fits else 0
         checks_all = not fits or last is None or last.failed_tests > 0
-        start_batch(con, is_full=not fits, after=after, until=until, checks_all=checks_all)
+        has_outcomes = "answers" in _tables(con)
+        has_answers = has_outcomes or _has_answers(con)
+        start_batch(
+            con,
+            is_full=not fits,
+            after=after,
+            until=until,
+            checks_all=checks_all,
+            outcomes_anew=not (fits and has_outcomes),
+        )
     project = lay_out(
         lake,
         transforms_folder,
         work_folder,
         gap_minutes=gap_minutes,
         exclude_loads=exclude_loads,
+        attribution_minutes=attribution_minutes,
+        has_answers=has_answers,
     )
     # dbt takes two seconds to import, which a run with nothing new need not spend.
     from wherry.transform.runner import run_dbt  # noqa: PLC0415
@@ -105,9 +122,15 @@ def is_up_to_date(
     *,
     gap_minutes: float,
     exclude_loads: tuple[int, ...] = (),
+    attribution_minutes: float = ATTRIBUTION_MINUTES,
 ) -> bool:
     """Whether a transform would find nothing to do."""
-    wanted = signature(transforms_folder, gap_minutes=gap_minutes, exclude_loads=exclude_loads)
+    wanted = signature(
+        transforms_folder,
+        gap_minutes=gap_minutes,
+        exclude_loads=exclude_loads,
+        attribution_minutes=attribution_minutes,
+    )
     with lake.reader() as con:
         last = read_state(con)
         return last is not None and last.until == _newest_load(con) and _fits(con, last, wanted)
@@ -124,6 +147,15 @@ def _tables(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
         "WHERE database_name = 'lake' AND schema_name = 'marts' ORDER BY 1"
     ).fetchall()
     return tuple(name for (name,) in rows)
+
+
+def _has_answers(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether any answer was ever logged; a shop without any pays for no model of outcomes."""
+    found = con.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = 'raw' "
+        "AND table_name = 'answers'"
+    ).fetchone()
+    return bool(found) and bool(con.execute("SELECT 1 FROM lake.raw.answers LIMIT 1").fetchone())
 
 
 def _newest_load(con: duckdb.DuckDBPyConnection) -> int:

@@ -15,6 +15,9 @@ from wherry.lake import CATALOG, Lake, write_whole
 PACKAGED = Path(str(resources.files("wherry.transform"))) / "dbt"
 """The packaged dbt project."""
 
+ATTRIBUTION_MINUTES = 30.0
+"""For how long what a visitor does is an answer's outcome, unless the settings say otherwise."""
+
 _TEMPLATE = Path(str(resources.files("wherry.transform"))) / "template"
 _SOURCES = ("*.sql", "*.yml", "*.yaml", "*.py", "*.csv")
 
@@ -65,6 +68,8 @@ def lay_out(
     *,
     gap_minutes: float,
     exclude_loads: tuple[int, ...],
+    attribution_minutes: float = ATTRIBUTION_MINUTES,
+    has_answers: bool = False,
 ) -> DbtProject:
     """Write the profile and link the packaged models, so that dbt can run without its ``deps``.
 
@@ -78,6 +83,8 @@ def lay_out(
         "gap_minutes": gap_minutes,
         "exclude_loads": sorted(exclude_loads),
         "overridden": overridden(transforms_folder),
+        "has_answers": has_answers,
+        "attribution_minutes": attribution_minutes,
     }
     return DbtProject(transforms_folder, work_folder, variables)
 
@@ -92,10 +99,15 @@ def overridden(transforms_folder: Path) -> list[str]:
 
 
 def signature(
-    transforms_folder: Path, *, gap_minutes: float, exclude_loads: tuple[int, ...]
+    transforms_folder: Path,
+    *,
+    gap_minutes: float,
+    exclude_loads: tuple[int, ...],
+    attribution_minutes: float = ATTRIBUTION_MINUTES,
 ) -> str:
     """One hash of everything that says how tables are made; another one asks for a rebuild."""
-    digest = hashlib.sha256(repr((float(gap_minutes), sorted(exclude_loads))).encode())
+    made_by = float(gap_minutes), sorted(exclude_loads), float(attribution_minutes)
+    digest = hashlib.sha256(repr(made_by).encode())
     for root in (PACKAGED, transforms_folder):
         for file in sorted({file for glob in _SOURCES for file in root.rglob(glob)}):
             digest.update(f"\0{file.relative_to(root)}\0".encode())

@@ -5,10 +5,10 @@
 -#}
 {% macro batch() -%}
     {%- if not execute -%}
-        {{ return({'is_full': true, 'after': 0, 'until': 0, 'checks_all': true}) }}
+        {{ return({'is_full': true, 'after': 0, 'until': 0, 'checks_all': true, 'outcomes_anew': true}) }}
     {%- endif -%}
-    {%- set row = run_query('select is_full, after, until, checks_all from ' ~ target.database ~ '.meta.batch').rows[0] -%}
-    {{ return({'is_full': row[0], 'after': row[1] | int, 'until': row[2] | int, 'checks_all': row[3]}) }}
+    {%- set row = run_query('select is_full, after, until, checks_all, outcomes_anew from ' ~ target.database ~ '.meta.batch').rows[0] -%}
+    {{ return({'is_full': row[0], 'after': row[1] | int, 'until': row[2] | int, 'checks_all': row[3], 'outcomes_anew': row[4]}) }}
 {%- endmacro %}
 
 

@@ -14,7 +14,8 @@ with
             bool_and(session_given) as session_given,
             min(occurred_at) as started_at,
             max(occurred_at) as ended_at,
-            count(*) as events,
+            -- What a page shows is nothing that its visitor did.
+            greatest(count(*) filter (where event_type <> 'impression'), 1) as events,
             count(*) filter (where event_type = 'view') as views,
             count(*) filter (where event_type = 'click') as clicks,
             count(*) filter (where event_type = 'add') as adds,
