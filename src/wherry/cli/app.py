@@ -173,6 +173,23 @@ def status(project: ProjectOption = _HERE, json: JsonOption = False) -> None:
 
 
 @app.command()
+def outcomes(
+    by: Annotated[
+        str,
+        typer.Option("--by", help="model, day, position, session, source or category."),
+    ] = "model",
+    days: Annotated[int, typer.Option("--days", min=1, help="How many of the newest days.")] = 28,
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Say what came of the answers: clicks, purchases, revenue, ranks, with intervals."""
+    from wherry.cli import outcomes as command
+
+    command.outcomes(project, by, days, tenant, Output(as_json=json))
+
+
+@app.command()
 def releases(
     tenant: TenantOption = "default", project: ProjectOption = _HERE, json: JsonOption = False
 ) -> None:

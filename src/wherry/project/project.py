@@ -69,7 +69,15 @@ from wherry.serve import (
     require_loopback,
     serve,
 )
-from wherry.watch import Intake, Volumes, read_intake, read_volumes
+from wherry.watch import (
+    By,
+    Intake,
+    Outcomes,
+    Volumes,
+    read_intake,
+    read_outcomes,
+    read_volumes,
+)
 
 Clock = Callable[[], datetime]
 
@@ -327,6 +335,16 @@ class Project:
                 volumes=volumes,
                 champion=self.registry.champion(tenant),
             )
+
+    def outcomes(
+        self, *, by: By = "model", days: int = 28, tenant: str = DEFAULT_TENANT
+    ) -> tuple[Outcomes, ...]:
+        """What came of a tenant's answers, as published; see :mod:`wherry.watch.outcomes`."""
+        published = read_published(self.home.published).get(tenant_id(tenant))
+        if published is None:
+            return ()
+        with self.lake.reader(published.snapshot) as con:
+            return read_outcomes(con, tenant_id(tenant), by=by, days=days)
 
     def releases(self, tenant: str = DEFAULT_TENANT) -> list[Release]:
         """A tenant's releases, the newest first."""
