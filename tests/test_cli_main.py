@@ -76,6 +76,9 @@ def test_every_command_answers_with_one_json_document(shop: Path, as_json: Any) 
     assert as_json("recommend", "nobody knows", "-k", "3", cwd=shop / "models")["items"]
     told = as_json("recommend", "nobody knows", "-k", "1", "--why", cwd=shop / "models")
     assert told["items"][0]["why"]["words"].startswith("popular")
+    (made,) = as_json("precompute", "--of", "items", "--k", "3", cwd=shop)
+    assert made["keys"] > 0
+    assert Path(made["file"]).exists()
     record = as_json("run", cwd=shop)
     assert {stage["outcome"] for stage in record["stages"]} == {"nothing new"}
     (load,) = as_json("import", "wherry", shop / "data" / "events*.parquet", cwd=shop)

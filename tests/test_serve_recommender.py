@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from serve_shop import Nearby, answerer, load, release, write_release
 from wherry.errors import ModelError, UsageError
+from wherry.learn.answer import Made
 from wherry.serve import Fallback, Query, Recommendation, Recommender, load_recommender
 
 
@@ -22,6 +24,7 @@ def test_an_answer_carries_item_score_name_and_release() -> None:
         "tenant": "default",
         "from_model": 2,
         "fallback": None,
+        "source": "model",
         "request_id": "r1",
     }
 
@@ -73,3 +76,19 @@ def test_warming_up_asks_on_every_path() -> None:
     assert {has_session for has_session, _, _ in asked} == {True, False}
     assert {has_filter for _, has_filter, _ in asked} == {True, False}
     assert {fallback for _, _, fallback in asked} >= {None, Fallback.POPULAR}
+
+
+def test_what_another_release_made_beforehand_is_not_looked_at() -> None:
+    recommender = Recommender(answerer(), name="recommender", version=3)
+    items, scores = np.array([7, 8], dtype=np.int32), np.array([2, 1], dtype=np.float32)
+    for by, first, source in (
+        ("recommender@3", "i7", "precomputed"),
+        ("recommender@2", "i21", "model"),
+    ):
+        query = Query(["i21"], 2, made=Made(items, scores, is_all=False, by=by))
+        told = recommender.recommend(query)
+        assert (told.items[0].item, told.source) == (first, source)
+        body, _ = recommender.recommend_json(query)
+        assert msgspec.json.decode(body)["items"][0]["item"] == first
+        assert msgspec.json.decode(body)["source"] == source
+        assert recommender.explain(query).source == source

@@ -165,6 +165,21 @@ def recommend(
 
 
 @app.command()
+def precompute(
+    of: Annotated[str, typer.Option("--of", help="items or visitors; else both.")] = "",
+    k: Annotated[int, typer.Option("-k", "--k", help="How many items a list.")] = 20,
+    tenant: TenantOption = "default",
+    wait: WaitOption = 0.0,
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Make the champion's list for every visitor and item, for the server and other systems."""
+    from wherry.cli import precomputing
+
+    precomputing.precompute(project, of, k, tenant, wait, Output(as_json=json))
+
+
+@app.command()
 def status(project: ProjectOption = _HERE, json: JsonOption = False) -> None:
     """Say where the project stands."""
     from wherry.cli import commands

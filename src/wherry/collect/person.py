@@ -117,6 +117,15 @@ class Person:
         )
 
 
+def find_visitors(con: duckdb.DuckDBPyConnection, person: Person) -> list[str]:
+    """The visitors of their events, by the ids that tables have."""
+    rows = con.execute(
+        f"SELECT DISTINCT trim(visitor_id) FROM lake.raw.events WHERE {person.events()} "
+        "AND visitor_id IS NOT NULL ORDER BY 1"
+    ).fetchall()
+    return [visitor for (visitor,) in rows]
+
+
 def find_events(con: duckdb.DuckDBPyConnection, person: Person) -> list[tuple[str, int]]:
     """The ids of their events, each with its load."""
     return con.execute(

@@ -48,12 +48,24 @@ class Fallback(StrEnum):
     POPULAR_IN_CATEGORY = "popular_in_category"
 
 
+class Made(NamedTuple):
+    """The head of what a model ranks for a session, made beforehand. ``is_all`` says that it
+    ranks no more; ``by`` names the release, since no other has the same numbers for items."""
+
+    items: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    is_all: bool
+    by: str = ""
+
+
 class Query(msgspec.Struct, frozen=True):
     """What is asked: k items for a session, the latest of ``session`` last.
 
     Ids that nobody knows change nothing. ``exclude`` is never shown; nor is ``purchased``,
     what was just bought, where the answerer hides that. ``rules`` hold beside the shop's
     standing ones, or in place of those with their name; standing ones ``without`` do not hold.
+    ``made`` is what the model ranks for this very session, if that was computed before; it is
+    asked only where that doesn't reach.
     """
 
     session: Sequence[str] = ()
@@ -63,6 +75,7 @@ class Query(msgspec.Struct, frozen=True):
     purchased: Sequence[str] = ()
     rules: Sequence[Rule] = ()
     without: Sequence[str] = ()
+    made: Made | None = None
 
 
 class Answer(NamedTuple):
@@ -165,12 +178,22 @@ class Answerer:
             if arrangement is not None:
                 return self._arranged(query, session, allowed, hidden, arrangement, now)
         known = session[session < self.n_learned]
-        found = self._ranked(known, query.k, allowed, hidden, now)
+        found = self._ranked(known, query.k, allowed, hidden, now, query.made)
         if self.content is not None and len(found.items):
             found = self._with_fresh(self.content, found, session, query.k, allowed, hidden)
         if len(found.items) >= query.k:
             return Answer(found.items, found.scores, len(found.items), None)
         return self._filled(found, query, session, allowed, hidden)
+
+    def make(self, session: Sequence[str], k: int, *, now: int | None = None) -> Made:
+        """Rank beforehand what ``k`` places of an answer need, and some to spare for what may
+        not be shown then."""
+        codes, asked = self.vocabulary.codes(session), k + SPARE
+        known = codes[codes < self.n_learned]
+        if len(known) == 0:
+            return Made(known, np.empty(0, dtype=np.float32), is_all=True)
+        head = self.model.recommend(known, asked, now=now)
+        return Made(head.items, head.scores, len(head.items) < asked)
 
     def _hidden(self, query: Query) -> set[int]:
         if not query.exclude and not query.purchased:
@@ -185,8 +208,13 @@ class Answerer:
         allowed: NDArray[np.bool_] | None,
         hidden: set[int],
         now: int | None,
+        made: Made | None = None,
     ) -> Ranking:
         """The k best by the model: its head if that is enough, else all scores under a mask."""
+        if made is not None and allowed is None:
+            kept = self._without(Ranking(made.items, made.scores), hidden)
+            if len(kept.items) >= k or made.is_all:
+                return Ranking(kept.items[:k], kept.scores[:k])
         found, is_whole = self._look(session, k, allowed, hidden, now)
         if len(found.items) < k and not is_whole:
             found, _ = self._look(session, k, self.catalogue.showable, hidden, now)

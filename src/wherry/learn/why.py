@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.domain import Why, WhyNeighbour, WhyPart, WhyThrough
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
-from wherry.learn.explanation import Carrier, Explanation, Part, explain, popular
+from wherry.learn.explanation import Carrier, Explanation, Part, explain
 from wherry.learn.ranking import UNSCORED
 
 _NAMED = 2
@@ -61,23 +61,32 @@ def _explained(
     answerer: Answerer, query: Query, answer: Answer, now: int | None
 ) -> list[Explanation]:
     """What the model says of the items that it scores, and of each other why it is there."""
-    session = answerer.vocabulary.codes(query.session)
-    ranked = answer.items[: answer.from_model]
+    codes, ranked = answerer.vocabulary.codes(query.session), answer.items[: answer.from_model]
+    session = codes[codes < answerer.n_learned]
+    learned = ranked[ranked < answerer.n_learned]
     by_model: dict[int, Explanation] = {}
-    if len(session) and len(ranked):
-        is_scored = answerer.model.score(session, now=now)[ranked] > UNSCORED
-        found = explain(answerer.model, session, ranked[is_scored].tolist(), now=now)
+    if len(session) and len(learned):
+        is_scored = answerer.model.score(session, now=now)[learned] > UNSCORED
+        found = explain(answerer.model, session, learned[is_scored].tolist(), now=now)
         by_model = {each.item: each for each in found}
     told = []
     for place, item in enumerate(answer.items.tolist()):
         score = float(answer.scores[place])
         if item in by_model:
             told.append(by_model[item])
-        elif place < answer.from_model:
-            told.append(Explanation(item=item, score=score, parts=(Part(Carrier.RULE, score),)))
         else:
-            told.append(popular(item, score))
+            carrier = _other(answerer, item, score, is_ranked=place < answer.from_model)
+            told.append(Explanation(item=item, score=score, parts=(Part(carrier, score),)))
     return told
+
+
+def _other(answerer: Answerer, item: int, score: float, *, is_ranked: bool) -> Carrier:
+    """Why an item stands there that the model says nothing of."""
+    if item >= answerer.n_learned:
+        return Carrier.CONTENT
+    if is_ranked:
+        return Carrier.RULE
+    return Carrier.POPULARITY if score == answerer.popularity[item] else Carrier.CONTENT
 
 
 def _told(answerer: Answerer, each: Explanation, fallback: Fallback | None) -> Why:

@@ -22,7 +22,15 @@ import msgspec
 
 from wherry.collect.drain import drain
 from wherry.collect.inbox import find_set_aside, read_set_aside, store_paths
-from wherry.collect.person import Person, Traces, find_events, given_sessions, other_names, remove
+from wherry.collect.person import (
+    Person,
+    Traces,
+    find_events,
+    find_visitors,
+    given_sessions,
+    other_names,
+    remove,
+)
 from wherry.config import Settings
 from wherry.domain import Outcome, Release, RunRecord, TenantId, Verdict
 from wherry.errors import LakeError, ProjectError, TransformError, WherryError
@@ -41,10 +49,13 @@ from wherry.lake.erasure import (
     vacuum,
 )
 from wherry.lake.published import withdraw
+from wherry.lake.serving import remove_recommendations
 from wherry.live.sessions import LiveSessions
 from wherry.project.home import Home
+from wherry.project.list_files import forget_lists
 from wherry.project.records import CARD, RECORD, read_record
 from wherry.registry import Registry
+from wherry.serve.precomputed import Kind
 
 T = TypeVar("T", bound=list)  # type: ignore[type-arg]
 
@@ -93,7 +104,10 @@ class _Learned(msgspec.Struct):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """An erasure that has been asked for and is not done yet; it has to name the person."""
+    """An erasure that has been asked for and is not done yet; it has to name the person.
+
+    ``listed`` are the visitors of the events that go: some name the person under another id.
+    """
 
     id: str
     tenant: TenantId
@@ -101,6 +115,12 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     traces: Traces = Traces()
     releases: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
+
+
+def _listed(pending: Pending) -> set[str]:
+    """Whose precomputed lists may have been made of what is removed."""
+    return {*pending.visitors, *pending.listed}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +159,8 @@ class Forgetting:
         self._forget_sessions(person)
         if self.lake.exists():
             pending = self._remove(person, pending)
+        self.report("forget: precomputed lists")
+        forget_lists(self.home.precomputed, person.tenant, _listed(pending), self.now)
         self.report("forget: runs")
         for folder in self._run_folders():
             _clean_run(folder, person)
@@ -169,6 +191,7 @@ class Forgetting:
             con.execute("BEGIN")
             try:
                 found = remove(con, person)
+                remove_recommendations(con, person.tenant, Kind.VISITORS, _listed(pending))
                 pending = msgspec.structs.replace(pending, traces=found or pending.traces)
                 self._keep(pending)
                 con.execute("COMMIT")
@@ -212,13 +235,17 @@ class Forgetting:
                 return pending
             events = find_events(con, person)
             names = tuple(other_names(con, person))
+            listed = tuple(find_visitors(con, person))
             loads = sorted({load for _, load in events})
             first = con.execute(_FIRST_LOAD, {"loads": loads}).fetchall()[0][0]
         if not events:
             return pending
         ids = [event_id for event_id, _ in events]
         return msgspec.structs.replace(
-            pending, names=names, releases=tuple(self._trained_on(person.tenant, ids, first))
+            pending,
+            names=names,
+            listed=listed,
+            releases=tuple(self._trained_on(person.tenant, ids, first)),
         )
 
     def _rebuild(self) -> tuple[TenantId, ...]:

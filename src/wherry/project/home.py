@@ -117,6 +117,11 @@ class Home:
         return self.state / "decisions.ndjson"
 
     @property
+    def precomputed(self) -> Path:
+        """Lists that were made for every visitor or item beforehand, a folder a tenant."""
+        return self.state / "precomputed"
+
+    @property
     def metaflow(self) -> Path:
         """Metaflow's records of the training flows."""
         return self.state / "metaflow"

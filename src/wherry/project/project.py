@@ -49,6 +49,7 @@ from wherry.project.guarding import Guard, guarding
 from wherry.project.home import Home, find_home
 from wherry.project.intake import InboxStatus, Loader, has_waiting, load_inbox, read_inbox
 from wherry.project.live import Tending, live_sessions, live_store
+from wherry.project.precompute import Done, Precomputation
 from wherry.project.records import CARD, new_run_id, read_record, run_folders, write_record
 from wherry.project.releasing import GUARD, Releasing, person
 from wherry.project.reproduce import Reproduction, reproduce
@@ -69,6 +70,7 @@ from wherry.serve import (
     require_loopback,
     serve,
 )
+from wherry.serve.precomputed import Kind
 from wherry.watch import (
     By,
     Intake,
@@ -423,6 +425,42 @@ class Project:
         if why:
             return recommender.explain(query, now=now)
         return recommender.recommend(query, now=now)
+
+    def precompute(
+        self,
+        kinds: Sequence[str] = (),
+        *,
+        k: int = 20,
+        tenant: str = DEFAULT_TENANT,
+        wait_seconds: float = 0.0,
+        report: Reporter = _say_nothing,
+    ) -> list[Done]:
+        """Make the champion's list of ``k`` items for every visitor, for every item, or both.
+
+        Raises:
+            RegistryError: If nothing has been released or published for the tenant yet.
+        """
+        if not 1 <= k <= self.settings.serve.max_k:
+            raise UsageError(f"k is {k}; it must lie between 1 and {self.settings.serve.max_k}.")
+        for kind in kinds:
+            if kind not in list(Kind):
+                raise UsageError(f"There are lists of {' and '.join(Kind)}, not of {kind!r}.")
+        recommender = self.recommender(tenant)
+        published = read_published(self.home.published).get(recommender.tenant)
+        if published is None:
+            raise RegistryError(f"Nothing is published for {tenant!r}. Run: wherry run")
+        work = Precomputation(
+            home=self.home,
+            settings=self.settings,
+            lake=self.lake,
+            recommender=recommender,
+            snapshot=published.snapshot,
+            k=k,
+            now=self._clock(),
+            writing=lambda: self._writing("wherry precompute", wait_seconds, report),
+            report=report,
+        )
+        return [work.make(Kind(kind)) for kind in (kinds or list(Kind))]
 
     def newest_sessions(
         self, *, at_most: int, tenant: str = DEFAULT_TENANT

@@ -22,6 +22,7 @@ from wherry.project.live import live_lookup
 from wherry.project.sessions import PublishedSessions
 from wherry.registry import Registry, Rollouts
 from wherry.serve import Limits, Recommender, Siblings, create_app, load_recommender
+from wherry.serve.precomputed import PrecomputedLists
 
 SiblingsOf = Callable[[CollectorRegistry], Siblings]
 """Makes what tells a worker's figures to the others, and asks theirs."""
@@ -57,6 +58,7 @@ def serving_app(
         ),
         answers=partial(answer_log, serve),
         keys=keys,
+        visitors=PrecomputedLists(home.precomputed),
         siblings=siblings,
         rollouts=Rollouts(home.rollouts, home.registry).read,
     )

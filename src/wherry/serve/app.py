@@ -30,6 +30,7 @@ from wherry.serve.guard import ReadGuard
 from wherry.serve.health import Health, Readiness
 from wherry.serve.metrics import Metrics
 from wherry.serve.openapi import openapi
+from wherry.serve.precomputed import VisitorLookup
 from wherry.serve.problem import problem_body
 from wherry.serve.recommend import ROUTE, RecommendRoute
 from wherry.serve.request import Limits
@@ -59,6 +60,7 @@ def create_app(
     collect: Callable[[Metrics], CollectRoutes] | None = None,
     answers: Callable[[Metrics], AnswerLog] | None = None,
     keys: Keys | None = None,
+    visitors: VisitorLookup | None = None,
     siblings: Callable[[CollectorRegistry], Siblings] | None = None,
     rollouts: RolloutSource | None = None,
 ) -> ASGIApp:
@@ -70,7 +72,8 @@ def create_app(
     The first look at the champions is taken before the first request is. ``collect`` makes
     the routes by which events come in; without it there are none. ``answers`` makes the log
     of answers, which goes into the inbox of those routes. Once ``keys`` holds a read
-    key, recommendations are for those who have one. ``siblings`` finds the other workers of
+    key, recommendations are for those who have one. ``visitors`` finds what was made beforehand
+    for a visitor of whom no session is known. ``siblings`` finds the other workers of
     the same server, so that each can tell the figures of all. ``rollouts`` says what is tried
     beside the champions, and is asked as often.
     """
@@ -88,6 +91,7 @@ def create_app(
         guard=ReadGuard(keys) if keys is not None else None,
         asking=Asking(metrics, log, shadows),
         challengers=challengers,
+        visitors=visitors,
     )
     routes = collect(metrics) if collect else None
     others = siblings(metrics.registry) if siblings else None

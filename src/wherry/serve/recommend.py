@@ -9,7 +9,7 @@ from time import perf_counter, time_ns
 
 from starlette.types import Receive, Scope, Send
 
-from wherry.domain import TenantId
+from wherry.domain import TenantId, VisitorId
 from wherry.errors import UsageError, did_you_mean
 from wherry.learn.answer import Query
 from wherry.learn.rulebook import RuleError
@@ -22,6 +22,7 @@ from wherry.serve.choice import choose
 from wherry.serve.credentials import without_key_fields
 from wherry.serve.guard import ReadGuard, asked_by
 from wherry.serve.metrics import Metrics
+from wherry.serve.precomputed import VisitorLookup, for_visitor
 from wherry.serve.problem import JSON_HEADERS, Headers, RequestError, problem_body
 from wherry.serve.recommender import Recommender
 from wherry.serve.request import (
@@ -64,10 +65,12 @@ class RecommendRoute:
         asking: Asking,
         challengers: Challengers | None = None,
         clock: Callable[[], int] = milliseconds_now,
+        visitors: VisitorLookup | None = None,
     ) -> None:
         self._asking = asking
         self._challengers = challengers
         self._clock = clock
+        self._visitors = visitors
         self._guard = guard
         self._champions = champions
         self._metrics = metrics
@@ -168,6 +171,8 @@ class RecommendRoute:
             rules_of(request),
             request.without_rules,
         )
+        if not session.items and request.visitor_id and self._visitors is not None:
+            query = for_visitor(query, champion, VisitorId(request.visitor_id), self._visitors)
         now = self._clock()
         asked = Asked(
             request_id=request_id, request=request, began=began, now=now, is_live=session.is_live
