@@ -19,6 +19,7 @@ SMALL: tuple[tuple[str, ...], ...] = (
     ("transform.py", "1000000"),
     ("knn.py",),
     ("serve.py",),
+    ("state.py",),
     ("collect.py",),
     ("simulate.py",),
     ("gate.py", "--runs", "40"),

@@ -123,6 +123,12 @@ def test_events_of_long_ago_that_come_now_are_in_no_live_session(live: LiveSessi
     assert live.of_visitor(SHOP, ANN, at(0)) is None
 
 
+def test_an_event_that_comes_too_late_is_left_out_of_every_session(live: LiveSessions) -> None:
+    live.take([event(0, "tent", session="s"), event(-60 * 25, "boat", session="s", came=1)])
+
+    assert items_of(live.of_session(SHOP, SessionId("s"), at(1))) == ("tent",)
+
+
 def test_an_event_of_long_ago_finds_its_place_in_a_session_that_still_lasts(
     live: LiveSessions,
 ) -> None:

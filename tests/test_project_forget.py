@@ -20,7 +20,7 @@ from wherry.collect.delivery import Delivery
 from wherry.collect.inbox import Inbox
 from wherry.collect.person import Traces
 from wherry.collect.protocols import PROTOCOLS
-from wherry.domain import TenantId
+from wherry.domain import Event, EventId, EventItem, ItemId, SessionId, TenantId, VisitorId
 from wherry.errors import UsageError
 from wherry.lake import content_hashes, newest_snapshot, read_published
 from wherry.lake.erasure import expire_snapshots
@@ -164,8 +164,26 @@ def peopled(peopled_shop: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def visit(project: Project, visitor: str, session: str | None = None) -> None:
+    """An event of now, in the live sessions alone."""
+    event = Event(
+        tenant=TenantId("default"),
+        event_id=EventId(f"{visitor} {session}"),
+        event_type="view",
+        occurred_at=NOW,
+        received_at=NOW,
+        visitor_id=VisitorId(visitor),
+        session_id=None if session is None else SessionId(session),
+        items=(EventItem(ItemId("P000001")),),
+    )
+    project.live_sessions.take([event])
+
+
 def test_nothing_is_left_of_a_person_and_nothing_else_is_lost(peopled: Path) -> None:
     project = open_shop(peopled)
+    visit(project, PERSON)
+    visit(project, "bob")
+    assert any("live" in each for each in remains(peopled))
     assert len(remains(peopled)) > 8
     published = read_published(project.home.published)[TenantId("default")].snapshot
     with project.lake.reader() as con:
@@ -181,6 +199,8 @@ def test_nothing_is_left_of_a_person_and_nothing_else_is_lost(peopled: Path) -> 
     assert done.also_known_as == (DEVICE,)
     assert done.releases == ()
     assert remains(peopled) == []
+    live = project.live_sessions
+    assert live.of_visitor(TenantId("default"), VisitorId("bob"), NOW) is not None
     with project.lake.reader() as con:
         assert (
             before

@@ -230,7 +230,7 @@ def trimmed(text: str) -> str:
 
     A zero character can't be written there; the load puts U+FFFD in its place.
     """
-    text = text.strip(_SPACES)
+    text = text.strip(" ") if text.isascii() else text.strip(_SPACES)
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 

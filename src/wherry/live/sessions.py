@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -80,11 +80,17 @@ class LiveSessions:
             VISITOR: 2 * self._rules.gap,
             GIVEN: round(self._rules.given_hours * _HOUR),
         }
+        self._too_late = timedelta(microseconds=max(self._kept_for.values()))
 
     def take(self, events: Sequence[Event]) -> None:
-        """Take in events that were acknowledged, in the order in which they came."""
+        """Take in events that were acknowledged, in the order in which they came.
+
+        One that came later after it happened than a session is kept is left out.
+        """
         by_key: dict[bytes, list[Arrival]] = {}
         for event in events:
+            if event.received_at - event.occurred_at > self._too_late:
+                continue
             for key, arrival in arrivals_of(event):
                 by_key.setdefault(key, []).append(arrival)
         if by_key:

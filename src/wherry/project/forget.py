@@ -216,6 +216,8 @@ class Forgetting:
 
     def _forget_sessions(self, person: Person) -> None:
         """Let go of their live sessions; which those are only the log still says."""
+        if not self.home.live.exists():
+            return
         self.report("forget: live sessions")
         given: list[str] = []
         if self.lake.exists():
