@@ -19,7 +19,10 @@ PARTS: dict[str, Callable[[Path], bool]] = {
     "kills": kills.accept,
     "collect": collect.accept,
 }
-LONG: dict[str, Callable[[Path], bool]] = {"collect-200": collect.accept_all}
+LONG: dict[str, Callable[[Path], bool]] = {
+    "collect-200": collect.accept_all,
+    "retailrocket-neural": retailrocket.accept_neural,
+}
 """Done only where they are named."""
 
 

@@ -188,7 +188,7 @@ def test_every_step_of_every_session_stands_in_one_batch_of_an_epoch():
         assert batch.inputs.shape[1] in WIDTHS
         is_step = batch.inputs >= 0
         assert ((batch.targets >= 0) == is_step).all()
-        pairs = (batch.items[batch.inputs[is_step]], batch.items[batch.targets[is_step]])
+        pairs = (batch.inputs[is_step], batch.targets[is_step])
         found += list(zip(*(each.tolist() for each in pairs), strict=True))
     inner = np.diff(sessions.offsets).cumsum()[:-1]
     wanted = [
@@ -208,7 +208,7 @@ def test_negatives_are_drawn_by_their_chances_and_unseen_items_never():
     sessions = Sessions.from_events(np.zeros(4), [1, 2, 3, 2], np.arange(4), n_items=4)
     rng = np.random.default_rng(0)
     drawn = [
-        batch.items[batch.negatives]
+        batch.negatives
         for _ in range(300)
         for batch in epoch_batches(
             sessions, Pieces.of(sessions), draw, tokens=8, negatives=8, rng=rng

@@ -15,6 +15,7 @@ from wherry.learn.model import Model, ModelFile
 from wherry.learn.neural import GRU4Rec, SASRec
 from wherry.learn.own_code import run_own_file
 from wherry.learn.popularity import Popularity
+from wherry.learn.prod2vec import Prod2Vec
 from wherry.learn.rules import Rules
 from wherry.learn.twostage import TwoStage
 
@@ -23,7 +24,17 @@ Models = Mapping[str, type[Model]]
 MODELS: Models = MappingProxyType(
     {
         each.name: each
-        for each in (Popularity, Rules, Covisits, SessionKNN, Blend, TwoStage, GRU4Rec, SASRec)
+        for each in (
+            Popularity,
+            Rules,
+            Covisits,
+            Prod2Vec,
+            SessionKNN,
+            Blend,
+            TwoStage,
+            GRU4Rec,
+            SASRec,
+        )
     }
 )
 """The packaged models by name."""

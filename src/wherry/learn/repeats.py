@@ -150,3 +150,38 @@ def own_parts(
         return came, 0.0
     factor = _BY_SCORE * float(came.sum()) / own
     return came - factor * scores, factor
+
+
+@kernel
+def share_out(
+    scores: NDArray[np.float32],
+    session: NDArray[np.int32],
+    repeats: NDArray[np.float32],
+    repeat: float,
+) -> None:
+    """Turn logits into shares, with the session's own items weighed by the chance of a repeat.
+
+    Changes ``scores`` (n_items,) in place: the softmax of what is not ``-inf``, the own items
+    as :func:`own_scores` has them, times ``repeat``.
+    """
+    highest = scores.max()
+    if highest == -np.inf:
+        return
+    total = 0.0
+    for item in range(len(scores)):
+        if scores[item] > -np.inf:
+            scores[item] = np.exp(scores[item] - highest)
+            total += scores[item]
+    for item in range(len(scores)):
+        if scores[item] > -np.inf:
+            scores[item] /= total
+    session = session[max(0, len(session) - LONGEST) :]
+    places = np.empty(len(session), dtype=np.int32)
+    places = places[: distinct_from_end(session, 0, len(session), places)]
+    own = session[places]
+    chances = repeat_chances(session, 0, places, repeats)
+    found = np.maximum(scores[own], np.float32(0))
+    others = max(np.float32(1) - found.sum(), np.float32(0))
+    weighed = own_scores(found, chances, others)
+    for back in range(len(own)):
+        scores[own[back]] = repeat * weighed[back]

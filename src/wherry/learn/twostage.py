@@ -107,6 +107,11 @@ class TwoStage:
         """The parameters it was constructed with."""
         return {name: getattr(self, name) for name in _DEFAULTS}
 
+    @property
+    def tolerance(self) -> float:
+        """By which share metrics may differ on another machine: 0 without a neural model."""
+        return _NETWORKS[self.neural].tolerance if self.neural else 0.0
+
     def checkpoint_in(self, folder: Path) -> None:
         """Keep the state of the neural model's training in a folder, to go on from there."""
         self._checkpoint = folder

@@ -115,7 +115,7 @@ def _rebuild(release: Release, folder: Path, lake: Lake) -> list[Finding]:
         answerer.save(Path(place))
         findings += _compare_files(folder, Path(place))
     differing = [each for each in findings if not each.is_same]
-    tolerance = float(getattr(find_model(release.model, own), "tolerance", 0.0))
+    tolerance = float(getattr(answerer.model, "tolerance", 0.0))
     if differing and tolerance:
         findings = [msgspec.structs.replace(each, decides=False) for each in findings]
         findings += _compare_metrics(release, dataset, own, tolerance)

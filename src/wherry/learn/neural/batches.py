@@ -18,15 +18,13 @@ LONGEST = WIDTHS[-1]
 
 
 class Batch(NamedTuple):
-    """Rows of items and of what came next, as places in ``items``: -1 where a row has ended.
+    """Rows of items and of what came next; -1 where a row has ended.
 
-    * ``items`` int32 (R,): each item of the batch and each negative once; padded with ``n_items``
     * ``inputs``, ``targets`` int32 (rows, width)
     * ``negatives`` int32 (negatives,)
     * ``log_chances`` float32 (negatives,): ln of the expected number of draws of each
     """
 
-    items: NDArray[np.int32]
     inputs: NDArray[np.int32]
     targets: NDArray[np.int32]
     negatives: NDArray[np.int32]
@@ -113,17 +111,11 @@ def _batch(
     places = starts[:, None] + np.minimum(columns, last[:, None])
     whole = sessions.items[places]
     drawn = np.searchsorted(draw.cumulated, rng.random(negatives) * draw.cumulated[-1], "right")
-    drawn = np.minimum(drawn, sessions.n_items - 1)
-    items, inverse = np.unique(np.concatenate((whole.ravel(), drawn)), return_inverse=True)
-    padded = np.full(size * (width + 1) + negatives, sessions.n_items, dtype=np.int32)
-    padded[: len(items)] = items
-    inverse = inverse.ravel().astype(np.int32)
-    rows_of, drawn_of = inverse[: whole.size].reshape(whole.shape), inverse[whole.size :]
+    drawn = np.minimum(drawn, sessions.n_items - 1).astype(np.int32)
     is_step = columns[:-1] < last[:, None]
     return Batch(
-        padded,
-        np.where(is_step, rows_of[:, :-1], -1).astype(np.int32),
-        np.where(is_step, rows_of[:, 1:], -1).astype(np.int32),
-        drawn_of.astype(np.int32, copy=False),
+        np.where(is_step, whole[:, :-1], -1).astype(np.int32),
+        np.where(is_step, whole[:, 1:], -1).astype(np.int32),
+        drawn,
         draw.log_chances[drawn],
     )

@@ -12,21 +12,12 @@ from numpy.typing import NDArray
 from wherry.domain import Epoch, Params
 from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
-from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.neural.batches import LONGEST
 from wherry.learn.neural.encoders import GRU, Attention, Encoder, Weights
 from wherry.learn.neural.training import CURVE, INPUT_NORM, Settings, Trained, train
 from wherry.learn.ranking import UNSCORED, Ranking, top
-from wherry.learn.repeats import (
-    LONGEST as LONGEST_REPEAT,
-)
-from wherry.learn.repeats import (
-    count_repeats,
-    distinct_from_end,
-    own_scores,
-    repeat_chances,
-)
+from wherry.learn.repeats import count_repeats, share_out
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
 
@@ -158,7 +149,7 @@ class Network:
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The shares, repeats weighed, ``-inf`` for items never seen; see :class:`Model`."""
         scores = self.logits(session)
-        _share_out(scores, as_session(session), self._repeats, self._repeat)
+        share_out(scores, as_session(session), self._repeats, self._repeat)
         return scores
 
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
@@ -208,34 +199,3 @@ class SASRec(Network):
 
     name: ClassVar[str] = "sasrec"
     encoder: ClassVar[Encoder] = Attention()
-
-
-@kernel
-def _share_out(
-    scores: NDArray[np.float32],
-    session: NDArray[np.int32],
-    repeats: NDArray[np.float32],
-    repeat: float,
-) -> None:
-    """Turn logits into shares, with the session's own items weighed by the chance of a repeat."""
-    highest = scores.max()
-    if highest == -np.inf:
-        return
-    total = 0.0
-    for item in range(len(scores)):
-        if scores[item] > -np.inf:
-            scores[item] = np.exp(scores[item] - highest)
-            total += scores[item]
-    for item in range(len(scores)):
-        if scores[item] > -np.inf:
-            scores[item] /= total
-    session = session[max(0, len(session) - LONGEST_REPEAT) :]
-    places = np.empty(len(session), dtype=np.int32)
-    places = places[: distinct_from_end(session, 0, len(session), places)]
-    own = session[places]
-    chances = repeat_chances(session, 0, places, repeats)
-    found = np.maximum(scores[own], np.float32(0))
-    others = max(np.float32(1) - found.sum(), np.float32(0))
-    weighed = own_scores(found, chances, others)
-    for back in range(len(own)):
-        scores[own[back]] = repeat * weighed[back]

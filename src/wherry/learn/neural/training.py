@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from wherry.domain import Epoch
 from wherry.errors import ModelError
 from wherry.learn.arrays import load_array, save_arrays
+from wherry.learn.embedding import embed
 from wherry.learn.neural.batches import Batch, Draw, Pieces, epoch_batches
 from wherry.learn.neural.encoders import Encoder, Weights
+from wherry.learn.neural.table import MOMENTS, TINY, Table, gather, move
 from wherry.learn.sessions import Sessions
 
 INPUT_NORM = 3.0
@@ -33,8 +35,7 @@ CURVE = "curve.json"
 """The file of a training curve, a list of :class:`Epoch`."""
 
 _WARM_UP = 100
-_MOMENTS = (0.9, 0.98)
-_TINY = 1e-8
+_NOISE = 0.1
 
 
 class Settings(NamedTuple):
@@ -61,7 +62,7 @@ class Trained(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What training changes: the values, and Adam's two moments of each."""
+    """What training changes of the encoder: the values, and Adam's two moments of each."""
 
     values: Weights
     first: Weights
@@ -81,36 +82,37 @@ def train(
     Raises:
         ModelError: JAX is not installed, or a checkpoint can't be written.
     """
-    jax = _jax()
+    _jax()
     pieces = Pieces.of(sessions)
     draw = Draw.of(sessions.item_counts(), settings.alpha, settings.negatives)
-    state, curve = _begin(encoder, sessions.n_items, settings, seed, checkpoint)
+    table, state, curve = _begin(encoder, sessions, settings, seed, checkpoint)
+    room = np.full(sessions.n_items, -1, dtype=np.int32)
     step = _stepper(encoder, settings)
-    state = jax.device_put(state)
     per_epoch = pieces.batches(settings.batch)
-    count, total = len(curve) * per_epoch, settings.epochs * per_epoch
+    total = settings.epochs * per_epoch
     before = curve[-1].seconds if curve else 0.0
     started = time.monotonic()
     for epoch in range(len(curve), settings.epochs if len(pieces.starts) else 0):
         losses = []
-        rng = np.random.default_rng([seed, epoch])
-        for batch in epoch_batches(
+        batches = epoch_batches(
             sessions,
             pieces,
             draw,
             tokens=settings.batch,
             negatives=settings.negatives,
-            rng=rng,
-        ):
-            state, loss = step(state, batch, count, total, seed)
-            losses.append(loss)
-            count += 1
-        mean = float(np.mean([float(loss) for loss in losses]))
-        curve.append(Epoch(epoch + 1, mean, before + time.monotonic() - started))
+            rng=np.random.default_rng([seed, epoch]),
+        )
+        for count, batch in enumerate(batches, epoch * per_epoch + 1):
+            rate = settings.rate * min(1, count / _WARM_UP) * (1 - (count - 1) / total)
+            items = np.concatenate((batch.inputs.ravel(), batch.targets.ravel(), batch.negatives))
+            state, slopes, loss = step(state, gather(table, items), batch, rate, count, seed)
+            move(table, room, items, np.asarray(slopes), rate, count)
+            losses.append(float(loss))
+        curve.append(Epoch(epoch + 1, float(np.mean(losses)), before + time.monotonic() - started))
         if checkpoint is not None:
-            _keep(checkpoint, state, curve)
-    values = {name: np.asarray(array) for name, array in state.values.items()}
-    return Trained(values, values.pop("table"), values.pop("bias"), curve)
+            _keep(checkpoint, table, state, curve)
+    weights = {name: np.asarray(array) for name, array in state.values.items()}
+    return Trained(weights, table.values[:, :-1], table.values[:, -1], curve)
 
 
 def is_jax_here() -> bool:
@@ -135,27 +137,35 @@ def _jax() -> Any:
     return jax
 
 
-def _fresh(encoder: Encoder, n_items: int, settings: Settings, seed: int) -> Weights:
+def _fresh(
+    encoder: Encoder, sessions: Sessions, settings: Settings, seed: int
+) -> tuple[Table, _State]:
+    """The items' vectors begin as :func:`embed` has them, a tenth of noise added.
+
+    What occurs together is then close from the start, and an epoch or two do for many.
+    """
+    n_items, d = sessions.n_items, settings.dimensions
     rng = np.random.default_rng([seed, n_items])
-    d = settings.dimensions
-    table = rng.standard_normal((n_items, d), dtype=np.float32) / np.float32(np.sqrt(d))
-    values = encoder.weights(d, settings.layers, rng)
-    return {**values, "table": table, "bias": np.zeros(n_items, dtype=np.float32)}
+    noise = rng.standard_normal((n_items, d), dtype=np.float32) * np.float32(_NOISE / np.sqrt(d))
+    values = np.zeros((n_items, d + 1), dtype=np.float32)
+    values[:, :-1] = embed(sessions, seed=seed, dimensions=d) + noise
+    weights = encoder.weights(d, settings.layers, rng)
+    zeros = [{name: np.zeros_like(array) for name, array in weights.items()} for _ in range(2)]
+    return Table(values, np.zeros_like(values), np.zeros_like(values)), _State(weights, *zeros)
 
 
 @functools.lru_cache(maxsize=8)
-def _stepper(
-    encoder: Encoder, settings: Settings
-) -> Callable[[_State, Batch, int, int, int], tuple[_State, Any]]:
-    """One step of training: the ``count``-th of ``total``; compiled once a shape of batch.
+def _stepper(encoder: Encoder, settings: Settings) -> Callable[..., tuple[_State, Any, Any]]:
+    """One step of training, compiled once a shape of batch.
 
-    Of the items' vectors only those of the batch are looked at and moved (lazy Adam), so a step
-    costs the same whatever the size of the catalogue.
+    It takes the encoder's state, the rows of the batch's inputs, targets and negatives, the
+    batch, the rate, the number of the step from 1, and the seed; it returns the encoder's new
+    state, the slopes of those rows, and the loss.
     """
     jax = _jax()
     xp = jax.numpy
 
-    def loss_of(values: Weights, batch: Batch, key: Any) -> Any:
+    def loss_of(values: Weights, rows: Any, batch: Batch, key: Any) -> Any:
         def drop(array: Any) -> Any:
             nonlocal key
             if settings.dropout <= 0:
@@ -164,51 +174,43 @@ def _stepper(
             kept = jax.random.bernoulli(mine, 1 - settings.dropout, array.shape)
             return xp.where(kept, array / (1 - settings.dropout), 0)
 
-        unit = _unit(xp, values["table"])
+        unit, bias = _unit(xp, rows[:, :-1]), rows[:, -1]
+        n = batch.inputs.size
         is_step = batch.inputs >= 0
-        steps = drop(unit[xp.maximum(batch.inputs, 0)] * INPUT_NORM)
+        steps = drop(unit[:n].reshape(*batch.inputs.shape, -1) * INPUT_NORM)
         state = encoder(xp, values, steps, is_step, drop)
-        state = _unit(xp, state.reshape(-1, state.shape[-1])) * settings.temperature
-        targets = xp.maximum(batch.targets.reshape(-1), 0)
-        right = (state * unit[targets]).sum(-1) + values["bias"][targets]
-        wrong = state @ unit[batch.negatives].T + values["bias"][batch.negatives]
+        state = _unit(xp, state.reshape(n, -1)) * settings.temperature
+        targets = batch.targets.reshape(-1)
+        right = (state * unit[n : 2 * n]).sum(-1) + bias[n : 2 * n]
         # Sampled softmax: a negative stands for as many items as it was unlikely to be drawn
         # (Bengio and Senécal, 2008); the target itself, where drawn, for none.
-        wrong = wrong - batch.log_chances
+        wrong = state @ unit[2 * n :].T + (bias[2 * n :] - batch.log_chances)
         wrong = xp.where(batch.negatives[None] == targets[:, None], -1e9, wrong)
         all_of_them = xp.logaddexp(right, jax.nn.logsumexp(wrong, axis=-1))
         counts = is_step.reshape(-1)
         return xp.where(counts, all_of_them - right, 0).sum() / counts.sum()
 
-    @functools.partial(jax.jit, donate_argnums=0)
-    def step(state: _State, batch: Batch, count: Any, total: Any, seed: Any) -> tuple[_State, Any]:
+    @jax.jit
+    def step(
+        state: _State, rows: Any, batch: Batch, rate: Any, count: Any, seed: Any
+    ) -> tuple[_State, Any, Any]:
         key = jax.random.fold_in(jax.random.key(seed), count)
-        parts = [_part(values, batch.items) for values in state]
-        loss, slope = jax.value_and_grad(loss_of)(parts[0], batch, key)
-        rate = settings.rate * xp.minimum(1, (count + 1) / _WARM_UP) * (1 - count / total)
-        moved = _adam(jax, _State(*parts), slope, rate, count + 1)
-        whole = [_whole(old, new, batch.items) for old, new in zip(state, moved, strict=True)]
-        return _State(*whole), loss
-
-    def _part(values: Weights, items: Any) -> Weights:
-        rows = {name: values[name].at[items].get(mode="clip") for name in ("table", "bias")}
-        return {**values, **rows}
-
-    def _whole(old: Weights, new: Weights, items: Any) -> Weights:
-        rows = {n: old[n].at[items].set(new[n], mode="drop") for n in ("table", "bias")}
-        return {**new, **rows}
+        loss, (slope, slopes) = jax.value_and_grad(loss_of, argnums=(0, 1))(
+            state.values, rows, batch, key
+        )
+        return _adam(jax, state, slope, rate, count), slopes, loss
 
     return step  # type: ignore[no-any-return]
 
 
 def _adam(jax: Any, state: _State, slope: Weights, rate: Any, count: Any) -> _State:
-    """One step of Adam (Kingma and Ba, 2015)."""
-    a, b = _MOMENTS
+    """One step of Adam for the encoder; :func:`.table.move` is that of the items."""
+    a, b = MOMENTS
     first = jax.tree.map(lambda m, g: a * m + (1 - a) * g, state.first, slope)
     second = jax.tree.map(lambda v, g: b * v + (1 - b) * g * g, state.second, slope)
     scale = rate * (1 - b**count) ** 0.5 / (1 - a**count)
     values = jax.tree.map(
-        lambda x, m, v: x - scale * m / (v**0.5 + _TINY), state.values, first, second
+        lambda x, m, v: x - scale * m / (v**0.5 + TINY), state.values, first, second
     )
     return _State(values, first, second)
 
@@ -220,29 +222,30 @@ def _unit(xp: Any, vectors: Any) -> Any:
 
 
 def _begin(
-    encoder: Encoder, n_items: int, settings: Settings, seed: int, checkpoint: Path | None
-) -> tuple[_State, list[Epoch]]:
+    encoder: Encoder, sessions: Sessions, settings: Settings, seed: int, checkpoint: Path | None
+) -> tuple[Table, _State, list[Epoch]]:
     """The state to go on from: that of a checkpoint, or a fresh one."""
-    fresh = _fresh(encoder, n_items, settings, seed)
     for folder in (checkpoint, _unfinished(checkpoint)) if checkpoint is not None else ():
         if (folder / CURVE).exists():  # the last file to be written
             curve = msgspec.json.decode((folder / CURVE).read_bytes(), type=list[Epoch])
+            names = encoder.weights(settings.dimensions, settings.layers, np.random.default_rng(0))
             parts = [
-                {name: load_array(folder / part, name, mmap=False) for name in fresh}
+                {name: load_array(folder / part, name, mmap=False) for name in names}
                 for part in _State._fields
             ]
-            return _State(*parts), curve
-    zeros = [{name: np.zeros_like(array) for name, array in fresh.items()} for _ in range(2)]
-    return _State(fresh, *zeros), []
+            read = (load_array(folder / "table", name, mmap=False) for name in Table._fields)
+            return Table(*(array.copy() for array in read)), _State(*parts), curve
+    return *_fresh(encoder, sessions, settings, seed), []
 
 
-def _keep(checkpoint: Path, state: _State, curve: list[Epoch]) -> None:
+def _keep(checkpoint: Path, table: Table, state: _State, curve: list[Epoch]) -> None:
     """Write a checkpoint beside the last one, then put it in its place."""
     fresh = _unfinished(checkpoint)
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         for part, values in zip(_State._fields, state, strict=True):
             save_arrays(fresh / part, **{name: np.asarray(a) for name, a in values.items()})
+        save_arrays(fresh / "table", **table._asdict())
         (fresh / CURVE).write_bytes(msgspec.json.encode(curve))
         shutil.rmtree(checkpoint, ignore_errors=True)
         fresh.rename(checkpoint)
