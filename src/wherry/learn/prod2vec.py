@@ -26,10 +26,10 @@ _DEFAULTS: Params = {
     "window": 5,
     "negatives": 5,
     "alpha": 0.75,
-    "epochs": 5,
+    "epochs": 3,
     "rate": 0.05,
     "decay": 1.0,
-    "temperature": 16.0,
+    "temperature": 10.0,
     "repeat": 1.0,
 }
 
@@ -54,7 +54,7 @@ class Prod2Vec:
     """
 
     name: ClassVar[str] = "prod2vec"
-    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS, _but(window=2), _but(decay=0.5))
+    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS, _but(decay=0.5))
     space: ClassVar[Space] = {
         "dimensions": Range(32, 128, log=True),
         "window": Range(1, 10, log=True),
@@ -73,10 +73,10 @@ class Prod2Vec:
         window: int = 5,
         negatives: int = 5,
         alpha: float = 0.75,
-        epochs: int = 5,
+        epochs: int = 3,
         rate: float = 0.05,
         decay: float = 1.0,
-        temperature: float = 16.0,
+        temperature: float = 10.0,
         repeat: float = 1.0,
     ) -> None:
         if min(dimensions, window, negatives, epochs) < 1:
