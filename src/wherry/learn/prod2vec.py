@@ -88,7 +88,7 @@ class Prod2Vec:
         self.alpha, self.epochs, self.rate = alpha, epochs, rate
         self.decay, self.temperature, self.repeat = decay, temperature, repeat
         self._vectors = np.empty((0, dimensions), dtype=np.float32)
-        self._unseen = np.empty(0, dtype=np.bool_)
+        self._unseen: NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
         self._repeats = np.empty((0, 0, 0), dtype=np.float32)
 
     @property
@@ -114,7 +114,7 @@ class Prod2Vec:
 
     def _know(self, vectors: NDArray[np.float32], repeats: NDArray[np.generic]) -> Self:
         self._vectors = frozen(vectors, np.float32)
-        self._unseen = ~self._vectors.any(axis=1)
+        self._unseen = np.asarray(~np.any(self._vectors, axis=1), dtype=np.bool_)
         self._repeats = frozen(repeats, np.float32)
         return self
 

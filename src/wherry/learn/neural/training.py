@@ -190,7 +190,6 @@ def _stepper(encoder: Encoder, settings: Settings) -> Callable[..., tuple[_State
         counts = is_step.reshape(-1)
         return xp.where(counts, all_of_them - right, 0).sum() / counts.sum()
 
-    @jax.jit
     def step(
         state: _State, rows: Any, batch: Batch, rate: Any, count: Any, seed: Any
     ) -> tuple[_State, Any, Any]:
@@ -200,7 +199,7 @@ def _stepper(encoder: Encoder, settings: Settings) -> Callable[..., tuple[_State
         )
         return _adam(jax, state, slope, rate, count), slopes, loss
 
-    return step  # type: ignore[no-any-return]
+    return jax.jit(step)  # type: ignore[no-any-return]
 
 
 def _adam(jax: Any, state: _State, slope: Weights, rate: Any, count: Any) -> _State:
