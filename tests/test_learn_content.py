@@ -37,32 +37,33 @@ def ranking(*items: int) -> Ranking:
 
 
 def test_only_items_without_a_history_are_suggested_the_most_alike_first() -> None:
-    found = content().suggest(codes(0))
+    found = content().suggest(codes(0), 99)
     assert found.items.tolist() == [4, 6]
     assert (np.diff(found.scores) < 0).all()
-    assert content(hidden=4).suggest(codes(0)).items.tolist() == [6]
+    assert content().suggest(codes(0), 1).items.tolist() == [4]
+    assert content(hidden=4).suggest(codes(0), 99).items.tolist() == [6]
 
 
 def test_of_a_session_later_items_count_more_and_each_once() -> None:
-    one, other = content().suggest(codes(0)), content().suggest(codes(3))
-    both = content().suggest(codes(3, 0))
+    one, other = content().suggest(codes(0), 99), content().suggest(codes(3), 99)
+    both = content().suggest(codes(3, 0), 99)
     scores = dict(zip(both.items.tolist(), both.scores.tolist(), strict=True))
     by_first = dict(zip(one.items.tolist(), one.scores.tolist(), strict=True))
     by_other = dict(zip(other.items.tolist(), other.scores.tolist(), strict=True))
     assert scores[6] == pytest.approx(by_first[6] + DECAY * by_other[6])
-    again = content().suggest(codes(0, 0))
+    again = content().suggest(codes(0, 0), 99)
     assert again.scores.tolist() == one.scores.tolist()
 
 
 def test_an_item_of_the_session_is_not_suggested() -> None:
-    assert 4 not in content().suggest(codes(4, 0)).items
-    assert content().suggest(codes()).items.tolist() == []
+    assert 4 not in content().suggest(codes(4, 0), 99).items
+    assert content().suggest(codes(), 99).items.tolist() == []
 
 
 def test_an_item_without_a_history_has_neighbours_of_any_kind() -> None:
-    assert content().neighbours(codes(5)).items.tolist()[:3] != []
-    assert {1, 2, 3} <= set(content().neighbours(codes(5)).items.tolist())
-    assert content().neighbours(codes(0)).items.tolist() == []
+    assert content().neighbours(codes(5), 99).items.tolist()[:3] != []
+    assert {1, 2, 3} <= set(content().neighbours(codes(5), 99).items.tolist())
+    assert content().neighbours(codes(0), 99).items.tolist() == []
 
 
 def test_an_item_goes_before_the_first_place_whose_threshold_it_reaches() -> None:
@@ -75,7 +76,7 @@ def test_an_item_goes_before_the_first_place_whose_threshold_it_reaches() -> Non
 
 
 def test_the_last_place_of_a_long_answer_is_kept_for_one() -> None:
-    suggested = Ranking(codes(6, 7), np.array([0.3, LEAST / 2], dtype=np.float32))
+    suggested = Ranking(codes(6, 7), np.array([LEAST + 0.1, LEAST / 2], dtype=np.float32))
     long = ranking(*[0, 1, 2, 3] * 3)
     merged = content(0.9, places=2).merge(long, suggested, SHORT)
     assert merged.items.tolist() == [*long.items[: SHORT - 1].tolist(), 6]  # 7 is not like enough
@@ -87,7 +88,7 @@ def test_the_last_place_of_a_long_answer_is_kept_for_one() -> None:
 
 
 def test_an_answer_with_room_keeps_all_of_the_models_items() -> None:
-    suggested = Ranking(codes(6), np.array([0.3], dtype=np.float32))
+    suggested = Ranking(codes(6), np.array([LEAST], dtype=np.float32))
     assert content(0.9, places=1).merge(ranking(0, 1), suggested, 10).items.tolist() == [0, 1, 6]
 
 
@@ -95,7 +96,7 @@ def test_what_carries_a_suggestion_are_the_sessions_items_by_weight() -> None:
     made = content()
     parts = made.carriers(codes(3, 0), 6)
     assert [code for code, _ in parts] == [0, 3] or parts[0][1] >= parts[1][1]
-    suggested = made.suggest(codes(3, 0))
+    suggested = made.suggest(codes(3, 0), 99)
     total = suggested.scores[suggested.items == 6][0]
     assert sum(weight for _, weight in parts) == pytest.approx(total)
 
@@ -106,8 +107,8 @@ def test_saved_content_suggests_the_same(tmp_path: Path) -> None:
     loaded = Content.load(tmp_path)
     for session in (codes(0), codes(5, 3)):
         for one, other in (
-            (made.suggest(session), loaded.suggest(session)),
-            (made.neighbours(session), loaded.neighbours(session)),
+            (made.suggest(session, 99), loaded.suggest(session, 99)),
+            (made.neighbours(session, 99), loaded.neighbours(session, 99)),
         ):
             assert one.items.tolist() == other.items.tolist()
             assert one.scores.tolist() == other.scores.tolist()

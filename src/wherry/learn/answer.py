@@ -254,7 +254,8 @@ class Answerer:
         hidden: set[int],
     ) -> Ranking:
         """The model's ranking with items without a history among it, which it may lack."""
-        suggested = content.suggest(session)
+        most = k + SPARE if allowed is None else len(content)
+        suggested = content.suggest(session, most)
         if len(suggested.items) == 0:
             return found
         taken = hidden | set(found.items.tolist())
@@ -301,7 +302,7 @@ class Answerer:
         and what is popular at all."""
         similar = Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
         if self.content is not None:
-            similar = _kept(self.content.neighbours(session), allowed, taken)
+            similar = _kept(self.content.neighbours(session, len(self.content)), allowed, taken)
             similar = Ranking(similar.items[:need], similar.scores[:need])
             taken = taken | set(similar.items.tolist())
             need -= len(similar.items)

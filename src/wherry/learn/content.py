@@ -31,7 +31,7 @@ KEEP = 40
 SHORT = 10
 """An answer of fewer items has no place to give away."""
 
-LEAST = 0.1
+LEAST = 0.3
 """A place is given away only to an item of this score or more."""
 
 
@@ -86,23 +86,23 @@ class Content:
     def __len__(self) -> int:
         return len(self.fresh.offsets) - 1
 
-    def suggest(self, session: NDArray[np.int32]) -> Ranking:
-        """The items without a history that are like those of a session, best first.
+    def suggest(self, session: NDArray[np.int32], most: int) -> Ranking:
+        """Up to ``most`` items without a history that are like those of a session, best first.
 
         None of them is in the session.
         """
-        return self._ranked(session, self.fresh)
+        return self._ranked(session, self.fresh, most)
 
-    def neighbours(self, session: NDArray[np.int32]) -> Ranking:
-        """Items of any kind that are like those of a session that have no history, best first."""
-        return self._ranked(session, self.alike)
+    def neighbours(self, session: NDArray[np.int32], most: int) -> Ranking:
+        """The like for items of any kind, and for those of the session without a history."""
+        return self._ranked(session, self.alike, most)
 
-    def _ranked(self, session: NDArray[np.int32], near: Near) -> Ranking:
+    def _ranked(self, session: NDArray[np.int32], near: Near, most: int) -> Ranking:
         row = getattr(self._local, "row", None)
         if row is None:  # each thread has its own, made on its first question
             row = self._local.row = np.zeros(len(self), dtype=np.float32)
         latest = np.array(session, dtype=np.int32)
-        return Ranking(*_score(latest, near.offsets, near.items, near.weights, row))
+        return Ranking(*_score(latest, near.offsets, near.items, near.weights, row, most))
 
     def merge(self, found: Ranking, suggested: Ranking, k: int) -> Ranking:
         """The k best of a model's ranking, of one item or more, and of items that it lacks.
@@ -113,7 +113,7 @@ class Content:
         places = self.places if k >= SHORT else 0
         items = np.array(found.items, dtype=np.int32)  # a user's own model may count otherwise
         scores = np.array(found.scores, dtype=np.float32)
-        return Ranking(*_merge(items, scores, *suggested, self.thresholds, k, places))
+        return Ranking(*_merge(items, scores, *suggested, self.thresholds, k, places, LEAST))
 
     def carriers(self, session: NDArray[np.int32], item: int) -> list[tuple[int, float]]:
         """The items of a session that an item is like, with their parts of its score."""
@@ -156,6 +156,7 @@ def _score(
     items: NDArray[np.int32],
     weights: NDArray[np.float32],
     row: NDArray[np.float32],
+    most: int,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The sums of the likes of a session's latest items; ``row`` is zeros, and is left so."""
     first = max(len(session) - LATEST, 0)
@@ -185,7 +186,7 @@ def _score(
         row[found[place]] = 0
         if scores[place] == 0:  # it is in the session
             scores[place] = -np.inf
-    return take_top(found, scores, n_touched)
+    return take_top(found, scores, min(most, n_touched))
 
 
 @kernel
@@ -197,6 +198,7 @@ def _merge(
     thresholds: NDArray[np.float32],
     k: int,
     places: int,
+    least: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     merged = np.empty(k, dtype=np.int32)
     values = np.empty(k, dtype=np.float32)
@@ -215,7 +217,7 @@ def _merge(
             size += 1
     worst = values[size - 1]
     given = 0
-    while entered + given < min(places, len(others)) and likes[entered + given] >= LEAST:
+    while entered + given < min(places, len(others)) and likes[entered + given] >= least:
         given += 1
     start = min(size, k - given)
     for place in range(given):

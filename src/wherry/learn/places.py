@@ -29,6 +29,10 @@ LEAST_HITS = 10
 """How many hits a range of scores must have to tell anything."""
 
 
+MOST = 2 * SHOWN
+"""Suggestions of one question that are counted."""
+
+
 def learn_recipe(
     dataset: Dataset,
     facts: pa.Table,
@@ -66,8 +70,9 @@ def learn_thresholds(
     scores: list[NDArray[np.float32]] = []
     hits: list[NDArray[np.bool_]] = []
     for i in range(len(instances)):
-        found = content.suggest(instances.prefix(i))
-        is_new = ~np.isin(found.items, answers.shown[i])
+        found = content.suggest(instances.prefix(i), MOST)
+        shown = set(answers.shown[i].tolist())
+        is_new = np.array([item not in shown for item in found.items.tolist()], dtype=np.bool_)
         scores.append(found.scores[is_new])
         hits.append(found.items[is_new] == instances.targets[i])
     worth = np.bincount(answers.ranks, minlength=SHOWN + 1)[1 : SHOWN + 1] / max(len(answers), 1)
