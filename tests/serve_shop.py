@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,12 +15,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from starlette.types import ASGIApp, Message
 
-from wherry.domain import Params, Release, Rule, RunId, TenantId
+from wherry.domain import ContentRecipe, Params, Release, Rule, RunId, TenantId
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
+from wherry.learn.content import Content
 from wherry.learn.model import ModelFile
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.sessions import Sessions, Vocabulary
+from wherry.learn.texts import weigh
 from wherry.serve import Recommender, load_recommender, save_recommender
 
 N = 40
@@ -84,6 +87,23 @@ def answerer(
         np.arange(1, N + 1, dtype=np.float32),
         hide_purchased=hide_purchased,
         rules=rules,
+    )
+
+
+def with_content(*thresholds: float, places: int = 0) -> Answerer:
+    """The shop with two items more, which only the catalogue knows, and likes by their texts."""
+    ids = [*IDS, "new", "newer"]
+    texts = [{f"w{code % 20}": 1.0, f"v{code % 7}": 1.0} for code in range(N)]
+    texts += [{"w1": 1.0, "v1": 1.0}, {"w2": 1.0}]
+    recipe = ContentRecipe(fewer_than=5, places=places, thresholds=thresholds)
+    catalogue = Catalogue.from_table(ids, items_table())
+    showable = np.array([*catalogue.showable[:-1], True])
+    return Answerer(
+        Nearby(),
+        Vocabulary(ids),
+        replace(catalogue, showable=showable),
+        np.arange(1, N + 1, dtype=np.float32),
+        content=Content.build(weigh(texts), np.full(N, 9), showable, recipe),
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_shop import IDS, N, Nearby, answerer
+from serve_shop import IDS, N, Nearby, answerer, with_content
 from wherry.domain import Range
 from wherry.errors import ModelError, UsageError
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
@@ -171,3 +171,40 @@ def test_an_answerer_that_lacks_a_file_names_it(tmp_path: Path) -> None:
 def test_parts_of_different_vocabularies_are_refused() -> None:
     with pytest.raises(ModelError, match="40 items, the catalogue 3"):
         Answerer(Nearby(), Vocabulary(IDS), Catalogue.unknown(3), np.empty(3, np.float32))
+
+
+def test_an_item_that_no_model_knows_stands_where_its_likeness_puts_it() -> None:
+    answer = with_content(2.0, 0.5).answer(Query(["i1"], 4))
+    assert answer.items.tolist() == [1, 40, 2, 3]
+    assert answer.scores.tolist() == [100, 99, 99, 98]
+    assert (answer.from_model, answer.fallback) == (4, None)
+    plain = with_content(2.0, 2.0).answer(Query(["i1"], 4))
+    assert same(plain, SHOP.answer(Query(["i1"], 4)))
+
+
+def test_what_is_excluded_or_filtered_out_is_not_put_in_by_its_texts() -> None:
+    shop = with_content(0.1)
+    assert shop.answer(Query(["i1"], 3)).items.tolist() == [40, 1, 2]
+    assert 40 not in shop.answer(Query(["i1"], 3, exclude=["new"])).items
+    assert 40 not in shop.answer(Query(["i1"], 3, {"category": "c1"})).items
+    assert 40 in shop.answer(Query(["i1"], 3, {"category": "c2"})).items
+
+
+def test_a_session_of_items_that_no_model_knows_gets_what_is_like_them() -> None:
+    answer = with_content().answer(Query(["newer"], 3))
+    assert answer.items.tolist() == [22, 2, 39]
+    assert (answer.from_model, answer.fallback) == (0, Fallback.POPULAR)
+    assert with_content().answer(Query(["newer"], 2)).fallback is Fallback.SIMILAR
+
+
+def test_the_model_is_asked_about_the_items_that_it_knows() -> None:
+    assert with_content().answer(Query(["i20", "new"], 3)).items.tolist() == [19, 21, 18]
+
+
+def test_an_answerer_with_content_comes_back_the_same(tmp_path: Path) -> None:
+    shop = with_content(2.0, 0.5, places=1)
+    shop.save(tmp_path)
+    loaded = Answerer.load(tmp_path, Nearby.load)
+    for session in (["i1"], ["newer"], ["i1", "new"], []):
+        assert same(loaded.answer(Query(session, 12)), shop.answer(Query(session, 12)))
+    assert loaded.n_learned == N

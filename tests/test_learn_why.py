@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from serve_shop import IDS, Nearby, answerer, items_table
+from serve_shop import IDS, Nearby, answerer, items_table, with_content
 from wherry.domain import Why
 from wherry.learn.answer import Answer, Answerer, Query
 from wherry.learn.catalogue import Catalogue
@@ -138,3 +138,12 @@ def test_a_neural_model_is_explained_by_leaving_items_out(model: type[GRU4Rec]) 
     for each, score in zip(why(shop, query, answer), answer.scores.tolist(), strict=True):
         assert {part.carrier for part in each.parts} <= {"history", "together"}
         assert sum(part.weight for part in each.parts) == pytest.approx(score, rel=1e-5)
+
+
+def test_an_item_without_a_history_is_explained_by_what_it_is_like() -> None:
+    shop = with_content(2.0, 0.5)
+    new = asked(shop, "i2", "i1", k=4)[1]
+    assert new.words == "it is like Item 1, by its description"
+    assert [(part.carrier, part.item, part.back) for part in new.parts] == [("content", "i1", 0)]
+    (filled,) = asked(shop, "newer", k=1)
+    assert filled.words.startswith("it is like ")

@@ -41,9 +41,9 @@ class Carrier(StrEnum):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """A part of a score. ``item`` is HISTORY's, by its number; ``back`` counts the events since
-    it (or, of a REPEAT, the explained item) was met last, 0 for the latest event. A FEATURE has
-    its name and its value."""
+    """A part of a score. ``item`` is HISTORY's or CONTENT's, by its number; ``back`` counts the
+    events since it (or, of a REPEAT, the explained item) was met last, 0 for the latest event. A
+    FEATURE has its name and its value."""
 
     carrier: Carrier
     weight: float

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wherry.domain import Why, WhyNeighbour, WhyPart, WhyThrough
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
+from wherry.learn.content import Content
 from wherry.learn.explanation import Carrier, Explanation, Part, explain
 from wherry.learn.ranking import UNSCORED
 
@@ -61,19 +65,25 @@ def _explained(
     answerer: Answerer, query: Query, answer: Answer, now: int | None
 ) -> list[Explanation]:
     """What the model says of the items that it scores, and of each other why it is there."""
-    codes, ranked = answerer.vocabulary.codes(query.session), answer.items[: answer.from_model]
-    session = codes[codes < answerer.n_learned]
-    learned = ranked[ranked < answerer.n_learned]
+    whole = answerer.vocabulary.codes(query.session)
+    session = whole[whole < answerer.n_learned]
+    ranked = answer.items[: answer.from_model]
+    own: dict[int, float] = {}
     by_model: dict[int, Explanation] = {}
-    if len(session) and len(learned):
-        is_scored = answerer.model.score(session, now=now)[learned] > UNSCORED
-        found = explain(answerer.model, session, learned[is_scored].tolist(), now=now)
+    if len(session) and len(ranked):
+        scores = answerer.model.score(session, now=now)
+        learned = ranked[ranked < answerer.n_learned]
+        own = {item: float(scores[item]) for item in learned.tolist() if scores[item] > UNSCORED}
+        found = explain(answerer.model, session, list(own), now=now)
         by_model = {each.item: each for each in found}
     told = []
     for place, item in enumerate(answer.items.tolist()):
         score = float(answer.scores[place])
-        if item in by_model:
+        alike = _alike(answerer.content, whole, item)
+        if item in by_model and (alike is None or score <= own[item]):
             told.append(by_model[item])
+        elif alike is not None:
+            told.append(alike)
         else:
             carrier = _other(answerer, item, score, is_ranked=place < answer.from_model)
             told.append(Explanation(item=item, score=score, parts=(Part(carrier, score),)))
@@ -81,12 +91,25 @@ def _explained(
 
 
 def _other(answerer: Answerer, item: int, score: float, *, is_ranked: bool) -> Carrier:
-    """Why an item stands there that the model says nothing of."""
-    if item >= answerer.n_learned:
-        return Carrier.CONTENT
-    if is_ranked:
+    """Why an item stands there that neither the model nor the texts say anything of."""
+    if is_ranked or item >= answerer.n_learned:
         return Carrier.RULE
     return Carrier.POPULARITY if score == answerer.popularity[item] else Carrier.CONTENT
+
+
+def _alike(content: Content | None, session: NDArray[np.int32], item: int) -> Explanation | None:
+    """The explanation of an item that is there for its texts, None of another.
+
+    Its score is how like the session they are; in the answer it has that of its place.
+    """
+    carriers = [] if content is None else content.carriers(session, item)
+    backs = session[::-1].tolist()
+    parts = tuple(
+        Part(Carrier.CONTENT, weight, item=code, back=backs.index(code))
+        for code, weight in carriers
+    )
+    score = sum(part.weight for part in parts)
+    return Explanation(item=item, score=score, parts=parts) if parts else None
 
 
 def _told(answerer: Answerer, each: Explanation, fallback: Fallback | None) -> Why:
@@ -132,6 +155,7 @@ def _words(answerer: Answerer, each: Explanation, fallback: Fallback | None) -> 
     whole = sum(abs(part.weight) for part in base.parts) or 1.0
     clauses = [
         *_history(answerer, base, whole),
+        *_texts(answerer, base),
         *_sessions(answerer, base),
         *(_carried(answerer, base.item, part, fallback) for part in base.parts),
         *_order(each),
@@ -146,6 +170,13 @@ def _history(answerer: Answerer, each: Explanation, whole: float) -> list[str]:
         if part.carrier is Carrier.HISTORY and part.weight / whole >= _WORTH_NAMING
     ]
     return [f"because you looked at {' and '.join(named[:_NAMED])}"] if named else []
+
+
+def _texts(answerer: Answerer, each: Explanation) -> list[str]:
+    """Which items of the session it is like."""
+    alike = [part for part in each.parts if part.carrier is Carrier.CONTENT and part.item >= 0]
+    names = " and ".join(_name(answerer, part.item) for part in alike[:_NAMED])
+    return [f"it is like {names}, by its description"] if alike else []
 
 
 def _sessions(answerer: Answerer, each: Explanation) -> list[str]:
@@ -169,6 +200,8 @@ def _carried(answerer: Answerer, item: int, part: Part, fallback: Fallback | Non
         category = _category(answerer, item)
         is_near = fallback is Fallback.POPULAR_IN_CATEGORY and category
         return f"popular in {category} now" if is_near else "popular now"
+    if part.carrier is Carrier.CONTENT and part.item >= 0:
+        return ""  # told by name
     if part.carrier is Carrier.TOGETHER and part.weight > 0:
         return "the items of this session together speak for it"
     return _PLAIN.get(part.carrier, "")
