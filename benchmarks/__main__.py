@@ -20,6 +20,7 @@ SMALL: tuple[tuple[str, ...], ...] = (
     ("knn.py",),
     ("serve.py",),
     ("state.py",),
+    ("precompute.py",),
     ("collect.py",),
     ("simulate.py",),
     ("gate.py", "--runs", "40"),
