@@ -1,10 +1,13 @@
 """Recommendations over HTTP, beside the same server answering a constant and the kernel alone.
 
-    python benchmarks/serve.py [--data ../shared/data] [--rounds 3] [--requests 20000]
+    python benchmarks/serve.py [--data ../shared/data] [--items 37000 500000 1000000]
+    python benchmarks/serve.py --by items         # the session's items in the request
 
-With ``--data`` the sessions are those of RetailRocket (``retailrocket_srgnn``), else they are
-made up in that shape. The load comes from this process and the server is another one, so two
-cores are busy. Figures are medians over the rounds.
+The server is a project's own, with its live sessions and the log of answers on: the sessions are
+sent as events first, then asked about by their ids. With ``--data`` the smallest shop is
+RetailRocket (``retailrocket_srgnn``), else it is made up in that shape, as larger ones are. The
+load comes from this process and the server is another one, so two cores are busy. The three are
+measured in turns; figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -19,24 +22,30 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow.parquet as pq
 import uvloop
 
-from wherry.domain import DEFAULT_TENANT, Release, RunId
+from wherry.config import Settings
+from wherry.domain import DEFAULT_TENANT, Release, RunId, TenantId
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.knn import SessionKNN
 from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Sessions, Vocabulary
-from wherry.serve import create_app, load_recommender, save_recommender, serve
+from wherry.project import Project
+from wherry.project.home import Home
+from wherry.serve import load_recommender, save_recommender, serve
+from wherry.simulate.connection import Target
+from wherry.simulate.volley import Shot, fire
 
+SESSIONS = 2_000
 CONNECTIONS = 8
 OPEN_LOOP_RATE = 1_000
 K = 20
@@ -45,62 +54,93 @@ K = 20
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, help="folder that holds retailrocket_srgnn/")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--requests", type=int, default=20_000, help="a round and server")
+    parser.add_argument("--items", type=int, nargs="+", default=[37_000, 500_000, 1_000_000])
+    parser.add_argument("--by", choices=("session", "items"), default="session")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=10_000, help="a round and server")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the open loop")
     parser.add_argument("--serve", choices=("constant", "recommend"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         answer_requests(options.serve, options.folder)
-    else:
+        return
+    for n_items in options.items:
         with tempfile.TemporaryDirectory() as folder:
-            measure(Path(folder), options)
+            measure(Path(folder), n_items, options)
 
 
-def measure(folder: Path, options: argparse.Namespace) -> None:
-    sessions, prefixes, source = made_up() if options.data is None else retailrocket(options.data)
-    vocabulary = Vocabulary(f"item-{code}" for code in range(sessions.n_items))
-    model = SessionKNN().fit(sessions, seed=1)
-    popularity = Popularity().fit(sessions, seed=1).score(prefixes[0])
-    catalogue = Catalogue.unknown(sessions.n_items)
-    save_recommender(Answerer(model, vocabulary, catalogue, popularity), folder)
-    requests = [request([f"item-{code}" for code in prefix]) for prefix in prefixes]
-    kernel = time_kernel(folder, prefixes)
-    recommender = load_recommender(folder)
-    constant_body = json.dumps({"x": "x" * 1_400}).encode()
-    (folder / "constant").write_bytes(constant_body)
-    print(f"{source}: {len(sessions):,} sessions, {sessions.n_items:,} items; k = {K}")
-    print(f"kernel alone: mean {kernel.mean():.0f} µs, p50 {np.median(kernel):.0f} µs, "
-          f"p99 {np.quantile(kernel, 0.99):.0f} µs ({recommender.label})")  # fmt: skip
-    rates: dict[str, list[float]] = {"constant": [], "recommend": []}
-    costs: dict[str, list[float]] = {"constant": [], "recommend": []}
-    for _ in range(options.rounds):
-        for kind in rates:
-            with running(kind, folder) as (port, pid):
-                run(closed_loop(port, requests, 2_000))  # warm
-                before = cpu_seconds(pid)
-                rates[kind].append(run(closed_loop(port, requests, options.requests)))
-                costs[kind].append((cpu_seconds(pid) - before) / options.requests * 1e6)
-    constant, recommend = (statistics.median(rates[kind]) for kind in rates)
-    bound = 1 / (1 / constant + kernel.mean() / 1e6)
-    print(f"constant answer: {constant:,.0f} requests/s ({spread(rates['constant'])})")
-    print(f"recommend:       {recommend:,.0f} requests/s ({spread(rates['recommend'])})")
-    print(f"both together allow {bound:,.0f}/s; recommend reaches {recommend / bound:.0%} of it")
+def measure(folder: Path, n_items: int, options: argparse.Namespace) -> None:
+    """One size of shop: write its release, measure in turns, print."""
+    if options.data is None or n_items > 40_000:
+        sessions, prefixes, source = made_up(n_items)
+    else:
+        sessions, prefixes, source = retailrocket(options.data)
+    prefixes = prefixes[:SESSIONS]
+    release_shop(folder, sessions, prefixes)
+    print(f"\n{source}: {len(sessions):,} sessions, {sessions.n_items:,} items; k = {K}, asked "
+          f"by {options.by}; load average {os.getloadavg()[0]:.1f}", flush=True)  # fmt: skip
+    rounds = [one_round(folder, prefixes, options) for _ in range(options.rounds)]
+
+    def of(name: str) -> tuple[float, str]:
+        found = [getattr(each, name) for each in rounds]
+        return statistics.median(found), f"{min(found):,.0f} to {max(found):,.0f}"
+
+    kernel, constant, recommend = of("kernel"), of("constant"), of("recommend")
+    share = statistics.median(each.share for each in rounds)
+    print(f"kernel alone:    mean {kernel[0]:.0f} µs ({kernel[1]}), "
+          f"p50 {of('kernel_p50')[0]:.0f} µs")  # fmt: skip
+    print(f"constant answer: {constant[0]:,.0f} requests/s ({constant[1]})")
+    print(f"recommend:       {recommend[0]:,.0f} requests/s ({recommend[1]})")
+    print(f"recommend reaches {share:.0%} of what both together allow")
     # The server's processor time says the same where other work shares the machine.
-    constant, recommend = (statistics.median(costs[kind]) for kind in costs)
-    share = (constant + kernel.mean()) / recommend
-    print(f"server's processor time: constant {constant:.0f} µs, recommend {recommend:.0f} µs; "
-          f"{share:.0%} of it is the constant answer and the kernel")  # fmt: skip
-    with running("recommend", folder) as (port, _):
-        run(closed_loop(port, requests, 2_000))
-        late = run(open_loop(port, requests, OPEN_LOOP_RATE, options.seconds))
-    marks = ", ".join(f"p{q:g} {np.percentile(late, q):.2f}" for q in (50, 90, 99, 99.9, 100))
-    print(f"open loop at {OPEN_LOOP_RATE:,} requests/s for {options.seconds:g} s, ms: {marks}")
+    costs = of("constant_cost")[0], of("recommend_cost")[0]
+    shares = [(r.constant_cost + r.kernel) / r.recommend_cost for r in rounds]
+    print(
+        f"server's processor time: constant {costs[0]:.0f} µs, recommend {costs[1]:.0f} µs; "
+        f"{statistics.median(shares):.0%} of it is the constant answer and the kernel"
+    )
+    with running("recommend", folder) as (port, pid):
+        shots = asked(port, prefixes, options.by)
+        run(closed_loop(port, shots, 2_000))
+        target = Target("127.0.0.1", port)
+        found = run(fire(target, cycle(Shot("recommend", each) for each in shots),
+                         rate=OPEN_LOOP_RATE, seconds=options.seconds))  # fmt: skip
+        late = found.latencies["recommend"]
+        print(f"open loop at {OPEN_LOOP_RATE:,} requests/s for {options.seconds:g} s, ms: "
+              f"p50 {late.p50:.2f}, p90 {late.p90:.2f}, p99 {late.p99:.2f}, "
+              f"p99.9 {late.p999:.2f}; "
+              f"{found.errors + found.unanswered} failed; server {memory(pid):,.0f} MiB")  # fmt: skip
 
 
-def spread(rates: list[float]) -> str:
-    return f"{min(rates):,.0f} to {max(rates):,.0f}"
+class Round(NamedTuple):
+    """What was measured in one turn: microseconds, requests/s, microseconds of the server's."""
+
+    kernel: float
+    kernel_p50: float
+    constant: float
+    constant_cost: float
+    recommend: float
+    recommend_cost: float
+
+    @property
+    def share(self) -> float:
+        """How much recommend reaches of the rate that a constant and the kernel allow."""
+        return self.recommend * (1 / self.constant + self.kernel / 1e6)
+
+
+def one_round(folder: Path, prefixes: list[np.ndarray], options: argparse.Namespace) -> Round:
+    kernel = time_kernel(folder, prefixes)
+    found: list[float] = []
+    for kind in ("constant", "recommend"):
+        with running(kind, folder) as (port, pid):
+            by = options.by if kind == "recommend" else "items"
+            shots = asked(port, prefixes, by)
+            run(closed_loop(port, shots, 2_000))  # warm
+            before = cpu_seconds(pid)
+            found.append(run(closed_loop(port, shots, options.requests)))
+            found.append((cpu_seconds(pid) - before) / options.requests * 1e6)
+    return Round(float(kernel.mean()), float(np.median(kernel)), *found)
 
 
 def run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -123,10 +163,11 @@ def retailrocket(data: Path) -> tuple[Sessions, list[np.ndarray], str]:
     return sessions, [np.array(each, dtype=np.int32) for each in prefixes if each], "RetailRocket"
 
 
-def made_up() -> tuple[Sessions, list[np.ndarray], str]:
-    """126,168 sessions of 5.4 clicks on 36,968 items, most of a session's near each other."""
+def made_up(n_items: int) -> tuple[Sessions, list[np.ndarray], str]:
+    """Sessions of 5.4 clicks, as many as a shop of 37,000 items and up to twice its items has,
+    most of a session's near each other."""
     rng = np.random.default_rng(1)
-    n_sessions, n_items = 126_168, 36_968
+    n_sessions = max(126_168, min(2 * n_items, 1_500_000))
     lengths = 2 + rng.geometric(1 / 3.4, n_sessions)
     codes = np.repeat(np.arange(n_sessions), lengths)
     heart = (n_items * rng.random(n_sessions) ** 2)[codes]
@@ -137,24 +178,57 @@ def made_up() -> tuple[Sessions, list[np.ndarray], str]:
     return sessions, prefixes, "made-up sessions"
 
 
+def release_shop(folder: Path, sessions: Sessions, prefixes: list[np.ndarray]) -> None:
+    """Fit the kNN and write what answers, and the body of the constant answer."""
+    vocabulary = Vocabulary(f"item-{code}" for code in range(sessions.n_items))
+    model = SessionKNN().fit(sessions, seed=1)
+    popularity = Popularity().fit(sessions, seed=1).score(prefixes[0])
+    catalogue = Catalogue.unknown(sessions.n_items)
+    save_recommender(Answerer(model, vocabulary, catalogue, popularity), folder)
+    (folder / "constant").write_bytes(json.dumps({"x": "x" * 1_400}).encode())
+
+
 def time_kernel(folder: Path, prefixes: list[np.ndarray]) -> np.ndarray:
     """Microseconds of processor time of each answer of the model as the server has it."""
     model = load_recommender(folder).answerer.model
     for prefix in prefixes[:200]:
         model.recommend(prefix, K)
     taken = []
-    for prefix in prefixes[:5_000]:
+    for prefix in prefixes:
         started = time.thread_time_ns()
         model.recommend(prefix, K)
         taken.append(time.thread_time_ns() - started)
     return np.array(taken) / 1e3
 
 
-def request(items: list[str]) -> bytes:
-    body = json.dumps({"session_items": items, "k": K}).encode()
+def asked(port: int, prefixes: list[np.ndarray], by: str) -> list[bytes]:
+    """The requests; where they name sessions, the server is sent their events first."""
+    if by == "items":
+        return [post("/v1/recommend", {"session_items": ids(prefix), "k": K})
+                for prefix in prefixes]  # fmt: skip
+    now = time.time() - 600
+    events = [
+        {"event_id": f"{s}-{place}", "event_type": "view", "occurred_at": now + place,
+         "visitor_id": f"visitor-{s}", "session_id": f"session-{s}", "items": [{"id": item}]}
+        for s, prefix in enumerate(prefixes) for place, item in enumerate(ids(prefix))
+    ]  # fmt: skip
+    batches = [post("/v1/events", events[at : at + 500]) for at in range(0, len(events), 500)]
+    run(closed_loop(port, batches, len(batches)))
+    return [
+        f"GET /v1/recommend?session_id=session-{s}&k={K} HTTP/1.1\r\nHost: shop\r\n\r\n".encode()
+        for s in range(len(prefixes))
+    ]
+
+
+def ids(prefix: np.ndarray) -> list[str]:
+    return [f"item-{code}" for code in prefix]
+
+
+def post(path: str, content: object) -> bytes:
+    body = json.dumps(content).encode()
     return (
-        b"POST /v1/recommend HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        b"POST %b HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (path.encode(), len(body), body)
     )
 
 
@@ -191,13 +265,40 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def memory(pid: int) -> float:
+    """MiB that a process holds, those that it shares with files included."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+class OneRelease:
+    """A registry of one release, in place of MLflow's."""
+
+    def __init__(self, folder: Path) -> None:
+        self._champions = {DEFAULT_TENANT: (release(), folder)}
+
+    def fingerprint(self) -> tuple[int, ...]:
+        return (1,)
+
+    def champions(self) -> dict[TenantId, tuple[Release, Path]]:
+        return self._champions
+
+
+class Shop(Project):
+    """A project that was released by hand."""
+
+    @property
+    def registry(self) -> Any:
+        return OneRelease(self.home.root)
+
+
 def answer_requests(kind: str, folder: Path) -> None:
     app: Any = constant_app((folder / "constant").read_bytes())
     if kind == "recommend":
-        found = {DEFAULT_TENANT: (release(), folder)}
-        app = create_app(
-            lambda: found, lambda release, path: load_recommender(path, release=release)
-        )
+        with tempfile.TemporaryDirectory(dir=folder) as traffic:
+            shop = Shop(Home(folder, Path(traffic)), Settings(shop="shop"))
+            serve(shop.serving(), port=0, on_ready=lambda address: print(address, flush=True))
+        return
     serve(app, port=0, on_ready=lambda address: print(address, flush=True))
 
 
@@ -236,13 +337,11 @@ class Connection(asyncio.Protocol):
     def __init__(self, on_answer: Callable[[Connection], None]) -> None:
         self._on_answer = on_answer
         self._rest = 0  # bytes of the answer that are still to come
-        self.planned = 0.0
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
 
-    def ask(self, request: bytes, planned: float = 0.0) -> None:
-        self.planned = planned
+    def ask(self, request: bytes) -> None:
         self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -293,33 +392,6 @@ async def closed_loop(port: int, requests: list[bytes], count: int) -> float:
     for connection in connections:
         connection.transport.close()
     return count / taken
-
-
-async def open_loop(port: int, requests: list[bytes], rate: int, seconds: float) -> np.ndarray:
-    """Milliseconds from when each request was due, not sent, to its answer."""
-    clock, late = time.perf_counter, []
-    count = int(rate * seconds)
-    idle: deque[Connection] = deque()
-
-    def on_answer(connection: Connection) -> None:
-        late.append((clock() - connection.planned) * 1e3)
-        idle.append(connection)
-
-    connections = await connect(port, 64, on_answer)
-    idle.extend(connections)
-    started = clock()
-    sent = 0
-    while len(late) < count:
-        due = min(int((clock() - started) * rate), count)
-        while sent < due and idle:
-            idle.popleft().ask(requests[sent % len(requests)], started + sent / rate)
-            sent += 1
-        if clock() - started > seconds + 30:
-            raise SystemExit(f"The server can't keep up: {len(late)} of {count} answered.")
-        await asyncio.sleep(0.0002)
-    for connection in connections:
-        connection.transport.close()
-    return np.array(late)
 
 
 if __name__ == "__main__":
