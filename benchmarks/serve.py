@@ -110,7 +110,7 @@ def measure(folder: Path, n_items: int, options: argparse.Namespace) -> None:
         print(f"open loop at {OPEN_LOOP_RATE:,} requests/s for {options.seconds:g} s, ms: "
               f"p50 {late.p50:.2f}, p90 {late.p90:.2f}, p99 {late.p99:.2f}, "
               f"p99.9 {late.p999:.2f}; "
-              f"{found.errors + found.unanswered} failed; server {memory(pid):,.0f} MiB")  # fmt: skip
+              f"{found.errors + found.unanswered} failed; {memory(pid):,.0f} MiB")  # fmt: skip
 
 
 class Round(NamedTuple):
