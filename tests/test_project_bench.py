@@ -47,7 +47,9 @@ def test_sessions_are_replayed_a_step_at_a_time_an_event_before_its_question() -
     events = [msgspec.json.decode(shot.message.split(b"\r\n\r\n")[1]) for shot in told[::2]]
     seen = [(each["session_id"], each["items"][0]["id"]) for each in events]
     assert seen[:4] == [("bench-1", "a"), ("bench-2", "c"), ("bench-1", "b"), ("bench-3", "a")]
-    assert b"session_id=bench-1&visitor_id=bench-1&tenant=t" in told[1].message
+    asked = [shot.message.split(b"session_id=")[1].split(b"&")[0] for shot in told[1::2]]
+    assert asked == [b"bench-1", b"bench-1", b"bench-2", b"bench-1", b"bench-3"]
+    assert b"visitor_id=bench-1&tenant=t" in told[1].message
 
 
 def test_a_shop_without_sessions_says_what_to_do(tmp_path: Path) -> None:

@@ -208,9 +208,10 @@ def _step(rate: float, found: Volley, p99: float) -> Step:
 def visits(
     target: Target, sessions: Sequence[Sequence[ItemId]], tenant: TenantId
 ) -> Iterator[Shot]:
-    """The steps of replayed sessions, for ever: an event, then a recommendation for its session.
+    """The steps of replayed sessions, for ever: an event, then a recommendation.
 
-    ``AT_ONCE`` sessions are under way, each a step at a time.
+    ``AT_ONCE`` sessions are under way, each a step at a time. Asked about is the session whose
+    event was sent half a turn ago: by then that event is acknowledged, as it is where a shop asks.
     """
     names, again = count(1), cycle(sessions)
     under_way: list[tuple[str, Iterator[ItemId]]] = [("", iter(()))] * min(AT_ONCE, len(sessions))
@@ -222,7 +223,8 @@ def visits(
                 under_way[place] = session_id, items
                 item = next(items)
             yield Shot("events", _event(target, session_id, item, tenant))
-            yield Shot("recommend", _question(target, session_id, tenant))
+            earlier = under_way[place - len(under_way) // 2][0] or session_id
+            yield Shot("recommend", _question(target, earlier, tenant))
 
 
 def _event(target: Target, session_id: str, item: ItemId, tenant: TenantId) -> bytes:

@@ -69,7 +69,7 @@ class Home:
     @property
     def live(self) -> Path:
         """What counts at once: the state that all servers of the project share."""
-        return self.state / "live"
+        return (self.traffic or self.state) / "live"
 
     @property
     def forgetting(self) -> Path:
