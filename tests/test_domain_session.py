@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from session_events import GAP, sessions_of, shuffled, time_of
 from transform_shop import (
-    GAP_MINUTES,
-    Shop,
     Told,
     first_tellings,
     random_events,
@@ -31,22 +28,17 @@ from wherry.domain import (
     VisitorId,
 )
 from wherry.domain.session import (
-    NEVER,
     Session,
     bought,
     fold,
-    gap_microseconds,
     interactions_of,
     joined_by,
     microseconds,
-    name_of,
-    take_in,
     trimmed,
     whose,
 )
-from wherry.learn.dataset import Dataset, _last_of_folds, read_dataset
+from wherry.learn.dataset import _last_of_folds
 
-GAP = gap_microseconds(GAP_MINUTES)
 NOON = datetime(2026, 3, 1, 12)
 
 
@@ -70,42 +62,11 @@ def event(
     )
 
 
-def as_event(told: Told) -> Event:
-    return Event(
-        tenant=TenantId(told.tenant),
-        event_id=EventId(told.event_id),
-        event_type=told.event_type,
-        occurred_at=told.at,
-        received_at=told.at,
-        visitor_id=VisitorId(told.visitor_id or ""),
-        session_id=None if told.session_id is None else SessionId(told.session_id),
-        items=tuple(EventItem(ItemId(item), price, count) for item, price, count in told.items),
-    )
-
-
-def sessions_of(events: list[Event], most: int = 10_000) -> dict[tuple[str, str], Session]:
-    """Every session by tenant and id, from events that come one by one."""
-    own: dict[tuple[str, str], list[Session]] = defaultdict(list)
-    given: dict[tuple[str, str], list[Session]] = defaultdict(list)
-    for each in events:
-        visitor, session = whose(each)
-        at = microseconds(each.occurred_at)
-        interests = interactions_of(each, at)
-        if session is not None:
-            take_in(given[each.tenant, session], at, interests, gap=NEVER, most=most)
-        elif visitor is not None:
-            take_in(own[each.tenant, visitor], at, interests, gap=GAP, most=most)
-    found = {key: one[0] for key, one in given.items()}
-    for (tenant, visitor), several in own.items():
-        found |= {(tenant, name_of(visitor, each)): each for each in several}
-    return found
-
-
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=20, deadline=None)
 def test_events_in_any_order_make_the_sessions_of_the_reference(seed: int) -> None:
     loads = random_loads(seed, random_events(seed, count=150), count=2)
-    events = _shuffled(loads, seed)
+    events = shuffled(loads, seed)
 
     found = sessions_of(events)
 
@@ -113,7 +74,9 @@ def test_events_in_any_order_make_the_sessions_of_the_reference(seed: int) -> No
     names = sessionise(loads)
     for told in first_tellings(loads):
         held[told.tenant, names[told.tenant, told.event_id]].append(told)
-    assert {key: (_time(each.started_at), _time(each.ended_at)) for key, each in found.items()} == {
+    assert {
+        key: (time_of(each.started_at), time_of(each.ended_at)) for key, each in found.items()
+    } == {
         key: (min(each.at for each in mine), max(each.at for each in mine))
         for key, mine in held.items()
     }
@@ -127,57 +90,6 @@ def test_events_in_any_order_make_the_sessions_of_the_reference(seed: int) -> No
         )
         for key, mine in held.items()
     }
-
-
-def test_events_that_come_one_by_one_make_what_sql_and_the_training_set_make(
-    tmp_path: Path,
-) -> None:
-    shop = Shop(tmp_path / "shop").empty()
-    loads = random_loads(11, random_events(11), count=2)
-    for load in loads:
-        shop.load(load)
-    shop.transform()
-
-    found = sessions_of(_shuffled(loads, 11))
-
-    spans = shop.rows("SELECT tenant, session_id, started_at, ended_at FROM marts.sessions")
-    assert {(tenant, name): (start, end) for tenant, name, start, end in spans} == {
-        key: (_time(each.started_at), _time(each.ended_at)) for key, each in found.items()
-    }
-    for tenant in ("default", "north"):
-        with shop.lake.reader() as con:
-            dataset = read_dataset(con, TenantId(tenant), min_session_length=1)
-        learned = _learned(dataset)
-        assert len(learned) > 10
-        assert learned == {
-            name: fold(each.items, each.kinds)
-            for (its_tenant, name), each in found.items()
-            if its_tenant == tenant and each.items
-        }
-
-
-def _shuffled(loads: list[list[Told]], seed: int) -> list[Event]:
-    """Each event as it was told first, some of them twice, in any order."""
-    chance = random.Random(seed)
-    events = [as_event(told) for told in first_tellings(loads)]
-    events += chance.sample(events, len(events) // 5)
-    chance.shuffle(events)
-    return events
-
-
-def _learned(dataset: Dataset) -> dict[str, list[ItemId]]:
-    assert dataset.session_ids is not None
-    bounds = dataset.sessions.offsets
-    return {
-        name: [dataset.vocabulary.ids[item] for item in dataset.sessions.items[start:end]]
-        for name, start, end in zip(
-            dataset.session_ids.to_pylist(), bounds[:-1], bounds[1:], strict=True
-        )
-    }
-
-
-def _time(at: int) -> datetime:
-    return datetime(1970, 1, 1) + timedelta(microseconds=at)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3), st.integers(0, 3)), max_size=30))

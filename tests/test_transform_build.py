@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from session_events import sessions_of, shuffled, time_of
 from transform_shop import (
     START,
     Shop,
@@ -19,8 +20,10 @@ from transform_shop import (
     sessionise,
 )
 from wherry.config.settings import Audit
-from wherry.domain import TenantId
+from wherry.domain import Event, ItemId, TenantId
+from wherry.domain.session import fold
 from wherry.errors import TransformError
+from wherry.learn.dataset import Dataset, read_dataset
 from wherry.transform import Outcome, audit, is_up_to_date
 
 INTERACTIONS = ("view", "click", "add", "purchase")
@@ -58,6 +61,7 @@ def test_any_split_into_increments_equals_the_reference_and_the_rebuild(
     events = first_tellings(loads)
     session = sessionise(loads)
     _check_sessions(shop, events, session)
+    _check_one_by_one(shop, shuffled(loads, seed))
     _check_interactions(shop, events, session)
     _check_days(shop, events, session)
     _check_items(shop, events)
@@ -91,6 +95,36 @@ def _check_sessions(shop: Shop, events: list[Told], session: dict[tuple[str, str
     )
     assert {(row[0], row[1]): row[2:] for row in rows} == expected
     assert len(rows) == len(expected)
+
+
+def _check_one_by_one(shop: Shop, events: list[Event]) -> None:
+    """Events that come one by one, in any order, make the same sessions, and those that the
+    training set holds."""
+    found = sessions_of(events)
+    spans = shop.rows("SELECT tenant, session_id, started_at, ended_at FROM marts.sessions")
+    assert {(tenant, name): (start, end) for tenant, name, start, end in spans} == {
+        key: (time_of(each.started_at), time_of(each.ended_at)) for key, each in found.items()
+    }
+    for tenant in ("default", "north"):
+        with shop.lake.reader() as con:
+            learned = _learned(read_dataset(con, TenantId(tenant), min_session_length=1))
+        assert len(learned) > 10
+        assert learned == {
+            name: fold(each.items, each.kinds)
+            for (its_tenant, name), each in found.items()
+            if its_tenant == tenant and each.items
+        }
+
+
+def _learned(dataset: Dataset) -> dict[str, list[ItemId]]:
+    assert dataset.session_ids is not None
+    bounds = dataset.sessions.offsets
+    return {
+        name: [dataset.vocabulary.ids[item] for item in dataset.sessions.items[start:end]]
+        for name, start, end in zip(
+            dataset.session_ids.to_pylist(), bounds[:-1], bounds[1:], strict=True
+        )
+    }
 
 
 def _check_interactions(
