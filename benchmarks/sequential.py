@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wherry.watch.sequential import Tally, compare
+from wherry.domain import DEFAULT_TENANT, Mode, Rollout
+from wherry.watch import Bounds, Part, Parts, Ruling, judge
+from wherry.watch.sequential import MIN_MARKS, Tally
 
 Numbers = NDArray[np.float64]
 
@@ -51,24 +54,32 @@ def answers(world: World, rng: np.random.Generator) -> tuple[NDArray[np.int64], 
     return visitor, clicked, tried[visitor].astype(float)
 
 
-def sums(visitor: NDArray[np.int64], clicked: Numbers, mine: Numbers) -> list[Numbers]:
-    """The running sums of a part's :class:`Tally`, after each answer."""
-    order = np.argsort(visitor, kind="stable")
-    starts = np.flatnonzero(np.diff(visitor[order], prepend=-1))
-    first = np.repeat(starts, np.diff(np.append(starts, len(visitor))))
-    n_before, x_before = np.empty(len(visitor)), np.empty(len(visitor))
-    n_before[order] = np.arange(len(visitor)) - first
-    total = np.concatenate(([0.0], np.cumsum(clicked[order])))
-    x_before[order] = total[:-1] - total[first]
-    steps = [
-        (n_before == 0).astype(float),
-        np.ones(len(visitor)),
-        clicked,
-        2 * n_before + 1,
-        x_before + clicked * (n_before + 1),
-        clicked * (2 * x_before + 1),
-    ]
-    return [np.cumsum(step * mine) for step in steps]
+class Running:
+    """The running sums of both parts' tallies, after each answer."""
+
+    def __init__(self, visitor: NDArray[np.int64], tried: Numbers) -> None:
+        self._order = np.argsort(visitor, kind="stable")
+        starts = np.flatnonzero(np.diff(visitor[self._order], prepend=-1))
+        self._first = np.repeat(starts, np.diff(np.append(starts, len(visitor))))
+        self._parts = (tried, 1 - tried)
+        self._before = np.empty(len(visitor))
+        self._before[self._order] = np.arange(len(visitor)) - self._first
+        self.is_first = self._before == 0
+
+    def of(self, mark: Numbers) -> list[list[Numbers]]:
+        """The sums that make a :class:`Tally` of answers with this mark, for each part."""
+        total = np.concatenate(([0.0], np.cumsum(mark[self._order])))
+        marked = np.empty(len(mark))
+        marked[self._order] = total[:-1] - total[self._first]
+        steps = [
+            self.is_first.astype(float),
+            np.ones(len(mark)),
+            mark,
+            2 * self._before + 1,
+            marked + mark * (self._before + 1),
+            mark * (2 * marked + 1),
+        ]
+        return [[np.cumsum(step * part) for step in steps] for part in self._parts]
 
 
 @dataclass(frozen=True)
@@ -80,26 +91,45 @@ class Verdicts:
     naive: int
 
 
-def run(
-    world: World, seed: int, *, looks: int = 400, alpha: float, effect: float, margin: float = 0.0
-) -> Verdicts:
-    """One seeded run, looked at so many times."""
+def run(world: World, seed: int, *, looks: int = 200, bounds: Bounds | None = None) -> Verdicts:
+    """One seeded run, looked at so many times, by the guard's own judgement.
+
+    One answer in fifty is slow and one visitor in two hundred meets an error, in both parts.
+    """
+    bounds = bounds or Bounds()
     rng = np.random.default_rng(seed)
     visitor, clicked, tried = answers(world, rng)
-    one, other = sums(visitor, clicked, tried), sums(visitor, clicked, 1 - tried)
+    slow = (rng.random(len(visitor)) < 0.02).astype(float)
+    failing = rng.random(world.visitors)[visitor] < 0.005
+    running = Running(visitor, tried)
+    marks = [part for mark in (clicked, slow) for part in running.of(mark)]
+    failed = np.cumsum(running.is_first * failing * tried)
+    mode = Mode.AB if world.share == 0.5 else Mode.CANARY
+    rollout = Rollout(
+        rollout_id="r1",
+        tenant=DEFAULT_TENANT,
+        mode=mode,
+        version=2,
+        share=world.share,
+        started_at=datetime(2026, 1, 1),
+    )
     stopped = better = naive = 0
     for at in np.linspace(0, len(visitor) - 1, looks + 1).astype(int)[1:]:
-        mine = Tally(int(one[0][at]), *(float(each[at]) for each in one[1:]))
-        theirs = Tally(int(other[0][at]), *(float(each[at]) for each in other[1:]))
+        mine, theirs, my_slow, their_slow = (_tally(each, at) for each in marks)
+        challenger = Part(mine, my_slow, int(failed[at]), int(failed[at]), 60.0)
+        found = judge(Parts(challenger, Part(theirs, their_slow, 0, 0, 60.0), {}), rollout, bounds)
         seen = mine.visitors + theirs.visitors
-        found = compare(mine, theirs, alpha=alpha, effect=effect)
-        if not stopped and found.high < -margin:
+        if not stopped and found.ruling is Ruling.STOP:
             stopped = seen
-        if not better and found.low > 0:
+        if not better and found.ruling is Ruling.BETTER:
             better = seen
-        if not naive and found.says_anything and _naive(mine, theirs):
+        if not naive and min(mine.marks, theirs.marks) >= MIN_MARKS and _naive(mine, theirs):
             naive = seen
     return Verdicts(stopped, better, naive)
+
+
+def _tally(running: list[Numbers], at: int) -> Tally:
+    return Tally(int(running[0][at]), *(float(each[at]) for each in running[1:]))
 
 
 def _naive(mine: Tally, theirs: Tally) -> bool:
@@ -111,9 +141,9 @@ def _naive(mine: Tally, theirs: Tally) -> bool:
     return bool(mine.share - theirs.share < -1.645 * error)
 
 
-def rates(world: World, runs: int, *, alpha: float, effect: float) -> dict[str, float]:
+def rates(world: World, runs: int) -> dict[str, float]:
     """Shares of runs, and the median number of visitors until those that stopped did."""
-    found = [run(world, seed, alpha=alpha, effect=effect) for seed in range(runs)]
+    found = [run(world, seed) for seed in range(runs)]
     stops = [each.stopped for each in found if each.stopped]
     return {
         "stopped": len(stops) / runs,
@@ -124,20 +154,32 @@ def rates(world: World, runs: int, *, alpha: float, effect: float) -> dict[str, 
     }
 
 
+WORLDS = (
+    World(0.05, 0.5, visitors=20_000),
+    World(0.1, 0.5, visitors=20_000),
+    World(0.05, 0.1),
+    World(0.1, 0.1),
+    World(0.05, 0.5, -0.2),
+    World(0.1, 0.5, -0.2, visitors=20_000),
+    World(0.05, 0.1, -0.2, visitors=80_000),
+    World(0.1, 0.1, -0.2),
+    World(0.05, 0.5, -0.4, visitors=10_000),
+    World(0.05, 0.1, -0.4, visitors=20_000),
+    World(0.05, 0.5, +0.2),
+)
+
+
 def main(runs: int = 200) -> None:
-    alpha, effect = 0.025, 0.2
-    print(f"{runs} runs each, 400 looks, visitor-correlated clicks, alpha {alpha} a side\n")
-    print("clicked  share   lift  stopped  better  naive   visitors until stopped (median, 90%)")
-    for click in (0.05, 0.1):
-        for share in (0.1, 0.5):
-            for lift in (0.0, -0.1, -0.2, -0.4, 0.2):
-                world = World(click, share, lift)
-                found = rates(world, runs, alpha=alpha, effect=effect)
-                print(
-                    f"{click:7.0%} {share:6.0%} {lift:+6.0%} {found['stopped']:8.1%} "
-                    f"{found['better']:7.1%} {found['naive']:6.1%} "
-                    f"{found['median']:12,.0f} {found['most']:9,.0f}"
-                )
+    print(f"{runs} runs each, 200 looks, clicks alike within a visitor (0.1)\n")
+    print("clicked  share   lift  visitors  stopped  better  naive   stopped after (median, 90%)")
+    for world in WORLDS:
+        found = rates(world, runs)
+        print(
+            f"{world.click:7.0%} {world.share:6.0%} {world.lift:+6.0%} {world.visitors:9,} "
+            f"{found['stopped']:8.1%} {found['better']:7.1%} {found['naive']:6.1%} "
+            f"{found['median']:12,.0f} {found['most']:9,.0f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from wherry.errors import VerdictFailed, WherryError
 from wherry.project import Project, ProjectStatus
 from wherry.project.intake import InboxStatus
 from wherry.project.reproduce import Reproduction
+from wherry.registry import in_words
 from wherry.report import (
     leaderboard_table,
     releases_table,
@@ -231,6 +232,9 @@ def status_text(state: ProjectStatus) -> list[Any]:
             f"  {volumes.events:,} events in {volumes.sessions:,} sessions, "
             f"{volumes.first_event:%Y-%m-%d} to {volumes.last_event:%Y-%m-%d %H:%M}",
         ]
+        if tenant.rollout is not None:
+            tried = f"  v{tenant.rollout.version} is tried: {in_words(tenant.rollout)}."
+            parts.append(f"{tried} How it goes: wherry rollout")
         parts += [
             f"  {day.day:%a %d %b}  {day.events:>10,} events  {day.sessions:>9,} sessions"
             f"  {day.transactions:>7,} transactions"

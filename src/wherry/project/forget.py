@@ -56,6 +56,7 @@ from wherry.project.list_files import forget_lists
 from wherry.project.records import CARD, RECORD, read_record
 from wherry.registry import Registry
 from wherry.serve.precomputed import Kind
+from wherry.watch import drop_evidence
 
 T = TypeVar("T", bound=list)  # type: ignore[type-arg]
 
@@ -161,6 +162,7 @@ class Forgetting:
             pending = self._remove(person, pending)
         self.report("forget: precomputed lists")
         forget_lists(self.home.precomputed, person.tenant, _listed(pending), self.now)
+        drop_evidence(self.home.rollouts)
         self.report("forget: runs")
         for folder in self._run_folders():
             _clean_run(folder, person)

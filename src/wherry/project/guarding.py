@@ -34,7 +34,16 @@ from wherry.lake import Lake, has_raw_tables
 from wherry.project.home import Home
 from wherry.project.releasing import Releasing
 from wherry.registry import Challenger, label
-from wherry.watch import Bounds, Evidence, Judgement, Pairs, Ruling, judge, read_pairs
+from wherry.watch import (
+    Bounds,
+    Evidence,
+    Judgement,
+    Pairs,
+    Ruling,
+    drop_evidence,
+    judge,
+    read_pairs,
+)
 
 logger = logging.getLogger("wherry.project")
 
@@ -80,7 +89,7 @@ class Guard:
     def look(self, *, acts: bool = True) -> dict[TenantId, Judgement]:
         """Judge what is tried now by what is known by now; a breach ends it, if the guard acts."""
         tried = self._releasing.rollouts.read()
-        self._forget_others({each.rollout.label for each in tried.values()})
+        drop_evidence(self._home.rollouts, but={each.rollout.label for each in tried.values()})
         return {tenant: self._look(each, acts=acts) for tenant, each in tried.items()}
 
     def pairs(self, rollout: Rollout) -> tuple[Pairs, ...]:
@@ -125,18 +134,11 @@ class Guard:
     def _path(self, name: str) -> Path:
         return self._home.rollouts / f"{name}.sqlite"
 
-    def _forget_others(self, labels: set[str]) -> None:
-        """Delete the evidence on what is tried no more: it holds the names of visitors."""
-        for path in self._home.rollouts.glob("*.sqlite"):
-            if path.stem not in labels:
-                for ending in ("-wal", "-shm", ""):
-                    Path(f"{path}{ending}").unlink(missing_ok=True)
-                self._seen.pop(path.stem, None)
-
     def _gather_loaded(self, evidence: Evidence) -> None:
         """Take in what was loaded since the last look; the lake is opened only if it changed."""
         name, mark = evidence.rollout.label, self._mark()
-        if not self._lake.exists() or self._seen.get(name) == mark:
+        is_known = evidence.place(_LAKE) > 0 and self._seen.get(name) == mark
+        if is_known or not self._lake.exists():
             return
         with self._lake.reader() as con:
             if has_raw_tables(con):

@@ -22,6 +22,7 @@ from wherry.domain import (
     STAGES,
     ItemId,
     Release,
+    Rollout,
     RunRecord,
     SessionId,
     TenantId,
@@ -98,12 +99,13 @@ def _tell(report: Reporter, name: str, step: str) -> None:
 
 
 class TenantState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one tenant stands: what is published, and what answers."""
+    """Where one tenant stands: what is published, what answers, and what is tried beside it."""
 
     tenant: TenantId
     published: Published
     volumes: Volumes
     champion: Release | None
+    rollout: Rollout | None = None
 
 
 class ProjectStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,6 +330,7 @@ class Project:
         )
 
     def _tenant_states(self) -> Iterator[TenantState]:
+        tried = self.releasing().rollouts.read()
         for tenant, published in sorted(read_published(self.home.published).items()):
             with self.lake.reader(published.snapshot) as con:
                 volumes = read_volumes(con, tenant)
@@ -336,6 +339,7 @@ class Project:
                 published=published,
                 volumes=volumes,
                 champion=self.registry.champion(tenant),
+                rollout=tried[tenant].rollout if tenant in tried else None,
             )
 
     def outcomes(

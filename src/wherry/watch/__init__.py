@@ -1,6 +1,6 @@
 """Watch: what the log says of a shop's health, by SQL over the same tables."""
 
-from wherry.watch.evidence import Evidence, Part, Parts
+from wherry.watch.evidence import Evidence, Part, Parts, drop_evidence
 from wherry.watch.guard import Bounds, Judgement, Ruling, judge
 from wherry.watch.intake import Intake, Reason, read_intake
 from wherry.watch.outcomes import By, Outcomes, Rate, read_outcomes
@@ -21,6 +21,7 @@ __all__ = [
     "Reason",
     "Ruling",
     "Volumes",
+    "drop_evidence",
     "judge",
     "read_intake",
     "read_outcomes",

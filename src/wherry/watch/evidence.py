@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -298,6 +298,17 @@ class Evidence:
             if left <= 0:
                 return LATENCY_BOUNDS[min(step, len(LATENCY_BOUNDS) - 1)] / 1000
         return 0.0
+
+
+def drop_evidence(folder: Path, *, but: Collection[str] = ()) -> None:
+    """Delete the evidence in a folder, except on the phases of these labels.
+
+    It names visitors. What a rollout still needs of it, the guard gathers from the log again.
+    """
+    for path in folder.glob("*.sqlite"):
+        if path.stem not in but:
+            for ending in ("-wal", "-shm", ""):
+                Path(f"{path}{ending}").unlink(missing_ok=True)
 
 
 def _seconds(at: datetime) -> float:
