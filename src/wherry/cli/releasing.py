@@ -193,23 +193,19 @@ def pairs_table(pairs: tuple[Pairs, ...]) -> Table:
 def decisions(folder: Path, tenant: str, output: Output) -> None:
     """List the decisions."""
     found = Project.open(folder).releasing().log.read(tenant_id(tenant))
-    damaged = [f"{found.damaged} lines of the log can't be read."] if found.damaged else []
-    table = decisions_table(found.decisions) if found.decisions else "Nothing was decided yet."
-    output.answer(found, table, *damaged)
+    text = [decision_text(each) for each in found.decisions] or [Text("Nothing was decided yet.")]
+    if found.damaged:
+        text.append(Text(f"{found.damaged} lines of the log can't be read."))
+    output.answer(found, *text)
 
 
-def decisions_table(decisions: tuple[Decision, ...]) -> Table:
-    """Decisions, a line each, with what answered after it."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("when (UTC)", "decision", "by", "answers then"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for each in decisions:
-        table.add_row(
-            f"{each.decided_at:%Y-%m-%d %H:%M:%S}",
-            f"{each.release} {each.act.replace('_', ' ')}",
-            Text(each.by),
-            each.champion,
-            Text(each.why),
-        )
-    return table
+def decision_text(decision: Decision) -> Text:
+    """A decision in two lines: what was decided by whom, and why."""
+    act = decision.act.replace("_", " ")
+    then = f"; {decision.champion} answers" if decision.champion != decision.release else ""
+    text = Text(f"{decision.decided_at:%Y-%m-%d %H:%M:%S}  ", style="dim")
+    text.append(f"{decision.release} {act}", style="bold")
+    text.append(f", by {decision.by}{then}", style="default")
+    if decision.why:
+        text.append(f"\n    {decision.why}", style="default")
+    return text

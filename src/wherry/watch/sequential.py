@@ -97,7 +97,7 @@ def compare(challenger: Tally, champion: Tally, *, alpha: float, effect: float) 
         challenger=challenger.share,
         champion=champion.share,
         difference=apart / champion.share,
-        low=(apart - reach) / champion.share,
+        low=max((apart - reach) / champion.share, -1.0),
         high=(apart + reach) / champion.share,
     )
 
