@@ -76,8 +76,8 @@ class Shop:
         self.releasing.rollouts.start(Challenger(self.rollout, release(2), folder))
 
     def guard(self) -> Guard:
-        rules = Rules(click_minutes=30)
-        return Guard(self.home, rules, self.lake, self.releasing, lambda: self.now)
+        window = timedelta(minutes=30)
+        return Guard(self.home, Rules(), self.lake, self.releasing, lambda: self.now, window=window)
 
     def visit(self, visitors: Sequence[str], *, tried: float, champion: float) -> None:
         """Each visitor gets an answer, and a share of each part clicks it."""

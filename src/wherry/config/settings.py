@@ -292,8 +292,8 @@ class Release(Table, frozen=True):
     ``max_p99_ms`` and more of its answers are slower than that than of the champion's. It may be
     wrong about a release that is just as good with a chance of ``false_stops``, over the three
     together and however long it looks. ``effect`` is the relative difference of click-through that
-    the test is sharpest for. An answer counts as clicked if one of its items was within
-    ``click_minutes``. The guard looks every ``guard_seconds`` (0: never, in this server).
+    the test is sharpest for. Clicks are those within ``[outcomes] attribution_minutes``. The guard
+    looks every ``guard_seconds`` (0: never, in this server).
     """
 
     mode: Literal["champion", "shadow", "canary", "ab"] = "champion"
@@ -303,7 +303,6 @@ class Release(Table, frozen=True):
     max_p99_ms: Positive = 50.0
     false_stops: Annotated[float, Meta(gt=0.0, le=0.5)] = 0.05
     effect: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.2
-    click_minutes: Positive = 30.0
     guard_seconds: Annotated[float, Meta(ge=0.0)] = 5.0
 
 

@@ -69,7 +69,10 @@ WHERE load_id > ? AND load_id <= ? AND tenant = ? AND event_type IN ('click', 'v
 
 
 class Guard:
-    """Gathers the evidence on every rollout of a project, judges it, and acts on it."""
+    """Gathers the evidence on every rollout of a project, judges it, and acts on it.
+
+    What is clicked within ``window`` after an answer counts for it.
+    """
 
     def __init__(
         self,
@@ -78,9 +81,12 @@ class Guard:
         lake: Lake,
         releasing: Releasing,
         clock: Callable[[], datetime],
+        *,
+        window: timedelta,
     ) -> None:
         self._home = home
         self._rules = rules
+        self._window = window
         self._lake = lake
         self._releasing = releasing
         self._clock = clock
@@ -104,7 +110,7 @@ class Guard:
         evidence = Evidence(
             self._path(rollout.label),
             rollout,
-            window=timedelta(minutes=self._rules.click_minutes),
+            window=self._window,
             slow_ms=self._rules.max_p99_ms,
         )
         with closing(evidence):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -552,7 +552,9 @@ class Project:
     def guard(self) -> Guard:
         """What judges the releases that are tried, and stops those that are worse."""
         releasing = self.releasing(by=GUARD)
-        return Guard(self.home, self.settings.release, self.lake, releasing, self._clock)
+        window = timedelta(minutes=self.settings.outcomes.attribution_minutes)
+        rules = self.settings.release
+        return Guard(self.home, rules, self.lake, releasing, self._clock, window=window)
 
     def _listen(
         self,
