@@ -85,8 +85,12 @@ WHOLE = answer(
     session_id="s",
     session=("x", "ü"),
     is_live=True,
+    is_given=True,
+    asked_at=NOW,
     k=3,
     filter='{"category":"c"}',
+    own_rules='[{"action":"pin","items":["a"]}]',
+    without_rules=("caps",),
     exclude=("y",),
     purchased=("z",),
     items=("a", "b"),
@@ -110,13 +114,15 @@ def test_an_answer_is_in_the_log_as_it_was_given(
         "SELECT * EXCLUDE (batch_id) FROM lake.raw.answers ORDER BY request_id"
     ).fetchall()
     assert whole == (
-        *("default", "whole", NOW, "recommender", 3, "challenger", "r1", "anna", "s"),
-        *(["x", "ü"], True, 3, '{"category":"c"}', ["y"], ["z"], ["a", "b"]),
+        *("default", "whole", NOW, NOW, "recommender", 3, "challenger", "r1", "anna", "s"),
+        *(["x", "ü"], True, True, 3, '{"category":"c"}'),
+        *('[{"action":"pin","items":["a"]}]', ["caps"], ["y"], ["z"], ["a", "b"]),
         *([0.5, float("-inf")], [0.9, 0.1], 1, "popular", '{"caps":2}', 310, ""),
         *(0, loaded.load_id),
     )
-    assert bare[5:10] == ("champion", "", None, None, [])
-    assert bare[15:] == ([], [], [], 0, "", "{}", 0, "", 1, loaded.load_id)
+    assert bare[3:11] == (None, "recommender", 3, "champion", "", None, None, [])
+    assert bare[14:17] == ("", "", [])
+    assert bare[19:] == ([], [], [], 0, "", "{}", 0, "", 1, loaded.load_id)
     assert read_waiting(inbox) == []
     assert drain(con, inbox, now=NOW) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from serve_shop import Client, answerer, release
 from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.inbox import Inbox, Receipt
 from wherry.collect.keys import Keys
-from wherry.domain import DEFAULT_TENANT, LoggedAnswer, Release, Role, TenantId
+from wherry.domain import DEFAULT_TENANT, LoggedAnswer, Release, Role, Rule, TenantId
+from wherry.domain.rule import Boost
 from wherry.errors import InboxUnavailable
 from wherry.serve import AnswerLog, CollectRoutes, Metrics, Query, Recommender, create_app
 
@@ -198,7 +199,9 @@ def test_an_answer_is_logged_with_what_was_asked_and_shown(client: Client, box: 
         "filter": {"brand": ["b1", "b2"]},
         "exclude": ["i22"],
         "purchased": ["i1"],
+        "rules": [{"action": "boost", "items": ["i19"], "factor": 1.0}],
     }
+    before = datetime.now(UTC).replace(tzinfo=None)
     shown = client.post(RECOMMEND, json=asked, headers={"X-Request-Id": "r-1"}).json()
     client.get(f"{RECOMMEND}?k=40")
     wait_for(client, box, 2)
@@ -206,7 +209,15 @@ def test_an_answer_is_logged_with_what_was_asked_and_shown(client: Client, box: 
     assert one.items == tuple(each["item"] for each in shown["items"]) == ("i19", "i23", "i17")
     assert one.scores == pytest.approx([each["score"] for each in shown["items"]])
     assert one.latency_us > 0
-    assert msgspec.structs.replace(one, items=(), scores=(), latency_us=0) == LoggedAnswer(
+    assert one.asked_at is not None
+    assert timedelta(seconds=-1) < one.asked_at - before < timedelta(minutes=10)
+    (rule,) = msgspec.json.decode(one.own_rules, type=list[Rule])
+    assert isinstance(rule, Boost)
+    assert (rule.items, rule.factor) == (("i19",), 1.0)
+    bare = msgspec.structs.replace(
+        one, items=(), scores=(), latency_us=0, asked_at=None, own_rules=""
+    )
+    assert bare == LoggedAnswer(
         tenant=DEFAULT_TENANT,
         request_id="r-1",
         answered_at=NOW,
@@ -216,6 +227,7 @@ def test_an_answer_is_logged_with_what_was_asked_and_shown(client: Client, box: 
         visitor_id=one.visitor_id,
         session_id=one.session_id,
         session=("i21",),  # type: ignore[arg-type]
+        is_given=True,
         k=3,
         filter='{"brand":["b1","b2"]}',
         exclude=("i22",),  # type: ignore[arg-type]

@@ -26,14 +26,17 @@ class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     ``purchased`` are the request's own, ``filter`` a JSON object as text. ``items`` were shown
     in this order with these ``scores``, each with the probability of being shown there
     (``propensities``; empty: 1). The first ``from_model`` were ranked by the model. ``rules``
-    counts how many places each rule changed. ``rollout`` names the rollout under which a
-    ``role`` was drawn, empty where there was none. ``error`` says why an answer failed; it then
-    shows nothing.
+    counts how many places each rule changed; ``own_rules``, a JSON list as text, and
+    ``without_rules`` are the request's own. ``asked_at`` is the time that the rules and the model
+    went by; ``is_given`` says that the session came with the request. ``rollout`` names the
+    rollout under which a ``role`` was drawn, empty where there was none. ``error`` says why an
+    answer failed; it then shows nothing.
     """
 
     tenant: TenantId
     request_id: str
     answered_at: datetime
+    asked_at: datetime | None = None
     model: str
     version: int
     role: Role = Role.CHAMPION
@@ -42,8 +45,11 @@ class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     session_id: SessionId | None = None
     session: tuple[ItemId, ...] = ()
     is_live: bool = False
+    is_given: bool = False
     k: int = 0
     filter: str = ""
+    own_rules: str = ""
+    without_rules: tuple[str, ...] = ()
     exclude: tuple[ItemId, ...] = ()
     purchased: tuple[ItemId, ...] = ()
     items: tuple[ItemId, ...] = ()

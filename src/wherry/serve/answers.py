@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
 from typing import Protocol, cast
 from zlib import crc32
@@ -24,6 +24,7 @@ from wherry.serve.request import RecommendRequest
 logger = logging.getLogger("wherry.serve")
 
 _AT_ONCE = 256
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Keeps(Protocol):
@@ -148,6 +149,7 @@ def logged(
         tenant=recommender.tenant,
         request_id=asked.request_id,
         answered_at=now,
+        asked_at=_EPOCH + timedelta(milliseconds=asked.now),
         model=recommender.name,
         version=recommender.version,
         role=asked.role,
@@ -156,8 +158,11 @@ def logged(
         session_id=_session(request.session_id),
         session=_items(query.session),
         is_live=asked.is_live,
+        is_given=bool(request.session_items),
         k=query.k,
         filter=msgspec.json.encode(query.filter).decode() if query.filter else "",
+        own_rules=msgspec.json.encode(query.rules).decode() if query.rules else "",
+        without_rules=tuple(query.without),
         exclude=_items(query.exclude),
         purchased=_items(query.purchased),
         items=_items([ids[code] for code in codes]),
