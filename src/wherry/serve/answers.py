@@ -149,7 +149,7 @@ def logged(
         tenant=recommender.tenant,
         request_id=asked.request_id,
         answered_at=now,
-        asked_at=_EPOCH + timedelta(milliseconds=asked.now),
+        asked_at=None if asked.now is None else _EPOCH + timedelta(milliseconds=asked.now),
         model=recommender.name,
         version=recommender.version,
         role=asked.role,
