@@ -8,6 +8,7 @@ import msgspec
 from serve_shop import answerer
 from wherry.serve import Query, Recommender
 from wherry.serve.app import create_app
+from wherry.serve.availability import AVAILABILITY
 from wherry.serve.endpoints import ENDPOINTS
 from wherry.serve.openapi import openapi
 from wherry.serve.request import PARAMETERS, RecommendRequest, read_link
@@ -32,8 +33,8 @@ def test_every_reference_leads_somewhere() -> None:
 def test_every_route_but_pages_is_described() -> None:
     app: Any = create_app(lambda: {}, lambda release, folder: Recommender(answerer()))
     routes = {route.path for route in app._rest.routes} - {"/", "/docs", "/openapi.json"}
-    assert set(DOCUMENT["paths"]) == {*routes, "/v1/recommend", *ENDPOINTS}
-    alone = openapi("1.2.3", recommends=False)
+    assert set(DOCUMENT["paths"]) == {*routes, "/v1/recommend", AVAILABILITY, *ENDPOINTS}
+    alone = openapi("1.2.3", recommends=False, is_told=False)
     assert set(alone["paths"]) == {*routes, *ENDPOINTS}
     assert "RecommendRequest" not in alone["components"]["schemas"]
 

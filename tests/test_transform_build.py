@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -291,6 +292,38 @@ def test_the_newest_telling_of_an_item_wins_whenever_it_arrives(shop: Shop) -> N
         ("unknown", None, None, False, 1, 0),
         ("unseen", "told again, the same moment", None, True, 0, 0),
     ]
+    hashes = shop.hashes()
+    shop.transform(full_refresh=True)
+    assert shop.hashes() == hashes
+
+
+def test_availability_is_as_it_was_told_last_in_whatever_order_that_is_loaded(shop: Shop) -> None:
+    rng = Random(7)
+    by: dict[tuple[str, str], tuple[int, int, bool | None]] = {}
+    for place in range(60):
+        item, source = f"i{rng.randrange(12)}", rng.choice(["http", "file"])
+        available, hour = rng.choice([True, False, None]), rng.randrange(6)
+        at = START + timedelta(hours=hour)
+        if source == "http":
+            available = bool(available)
+            shop.tell_availability(item, available, at)
+        else:
+            shop.tell_items({"item_id": item, "available": available, "received_at": at})
+        before = by.get((item, source))
+        if before is None or (hour, place) > before[:2]:
+            by[item, source] = (hour, place, available)
+        if place in (19, 39):
+            shop.transform()
+    shop.transform()
+    expected = []
+    for item in sorted({item for item, _ in by}):
+        listed, live = by.get((item, "file")), by.get((item, "http"))
+        found = listed[2] if listed else None
+        if live and (not listed or listed[2] is None or live[0] >= listed[0]):
+            found = live[2]
+        expected.append((item, found, listed is not None))
+    rows = "SELECT item_id, available, in_catalogue FROM marts.items ORDER BY 1"
+    assert shop.rows(rows) == expected
     hashes = shop.hashes()
     shop.transform(full_refresh=True)
     assert shop.hashes() == hashes

@@ -99,6 +99,17 @@ class Shop:
             self._note_load(con, load_id, "items", len(told))
         return load_id
 
+    def tell_availability(self, item: str, available: bool, at: datetime) -> int:
+        """Append one load of what was told over HTTP."""
+        with self.lake.writer() as con:
+            load_id = next_load_id(con)
+            con.execute(
+                "INSERT INTO lake.raw.availability VALUES ('default', ?, ?, ?, ?)",
+                [item, available, at, load_id],
+            )
+            self._note_load(con, load_id, "events", 0)
+        return load_id
+
     def reject(self, tenant: str | None, rows: int, load_id: int) -> None:
         """Note rows of a load that could not be read."""
         with self.lake.writer() as con:

@@ -16,6 +16,7 @@ import msgspec
 import pyarrow as pa
 
 from wherry.collect.answers import Answers
+from wherry.collect.availability import AVAILABILITY, Tellings
 from wherry.collect.catalogue import apart_from
 from wherry.collect.inbox import AnswerBatch, Damaged, decode_page, keep_damaged
 from wherry.collect.known import mark_known_events
@@ -73,6 +74,7 @@ class Batch:
         self.load_id = next_load_id(con)
         self.n_deliveries = 0
         self._answers = Answers()
+        self._tellings = Tellings()
         self._lines: list[bytes] = []
         self._deliveries: list[tuple[object, ...]] = []
         self._refusals: list[tuple[object, ...]] = []
@@ -85,6 +87,9 @@ class Batch:
                 continue
             if isinstance(entry, AnswerBatch):
                 self._answers.take(entry)
+                continue
+            if entry.delivery.protocol == AVAILABILITY:
+                self._tellings.take(entry.delivery)
                 continue
             delivery_id = (self.load_id << _PLACES) + self.n_deliveries
             self.n_deliveries += 1
@@ -176,6 +181,7 @@ class Batch:
                 f"SELECT *, {self.load_id} AS load_id, {stamp} AS rejected_at FROM refusals"
             )
             answers = self._answers.append(self.con, self.load_id)
+            self._tellings.append(self.con, self.load_id, self.counted)
             for name, page in places.items():
                 self.con.execute(
                     f"INSERT INTO lake.raw.inbox VALUES ({literal(name)}, {page}, {self.load_id})"

@@ -9,7 +9,11 @@ import duckdb
 TOLD = ("name", "category", "price", "available", "attributes")
 """What a telling says of an item; two that agree in all of it are the same."""
 
-_SAME = " AND ".join(f"n.{part} IS NOT DISTINCT FROM k.{part}" for part in TOLD)
+_SAME_ALL = " AND ".join(f"n.{part} IS NOT DISTINCT FROM k.{part}" for part in TOLD)
+_SAME = (
+    f"({_SAME_ALL} AND (k.told_since IS NULL OR n.available IS NULL OR n.available = k.told_since))"
+)
+"""That a telling says what is known, also of what was told over HTTP since."""
 
 
 def apart_from(excluded: Collection[int]) -> str:
@@ -18,13 +22,17 @@ def apart_from(excluded: Collection[int]) -> str:
 
 
 def _newest_known(counted: str) -> str:
-    """SQL of each item's newest telling in the log."""
+    """SQL of each item's newest telling in the log, and of its availability ``told_since``."""
     told = ", ".join(f"{part} := {part}" for part in TOLD)
     return (
-        "SELECT tenant, item_id, last.* FROM (SELECT tenant, item_id, "
+        "SELECT w.*, arg_max(a.available, a.received_at) AS told_since "
+        "FROM (SELECT tenant, item_id, last.* FROM (SELECT tenant, item_id, "
         f"arg_max(struct_pack({told}, told_at := received_at), "
         "struct_pack(a := received_at, b := load_id)) AS last "
-        f"FROM lake.raw.items WHERE {counted} GROUP BY ALL)"
+        f"FROM lake.raw.items WHERE {counted} GROUP BY ALL)) AS w "
+        f"LEFT JOIN (FROM lake.raw.availability WHERE {counted}) AS a "
+        "ON a.tenant = w.tenant AND a.item_id = w.item_id AND a.received_at > w.told_at "
+        "GROUP BY ALL"
     )
 
 

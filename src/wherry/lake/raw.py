@@ -35,6 +35,15 @@ ITEM_COLUMNS = {
 }
 """The catalogue as it was told, one row a telling; ``attributes`` is a JSON object."""
 
+AVAILABILITY_COLUMNS = {
+    "tenant": "VARCHAR",
+    "item_id": "VARCHAR",
+    "available": "BOOLEAN",
+    "received_at": "TIMESTAMP",
+    "load_id": "BIGINT",
+}
+"""Whether items can be bought, as it was told over HTTP, one row a telling that was news."""
+
 REJECTED_COLUMNS = {
     "load_id": "BIGINT",
     "tenant": "VARCHAR",
@@ -124,6 +133,7 @@ An answer is known by its batch and its place in there: a client may give two re
 TABLES = {
     "events": EVENT_COLUMNS,
     "items": ITEM_COLUMNS,
+    "availability": AVAILABILITY_COLUMNS,
     "rejected": REJECTED_COLUMNS,
     "loads": LOAD_COLUMNS,
     "deliveries": DELIVERY_COLUMNS,
@@ -136,9 +146,10 @@ _NOTES = ("loads", "inbox")
 _FIRST = ("events", "items", "rejected", "loads")
 
 
-def has_raw_tables(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether there is a log; a lake that was only just begun lacks it."""
-    return set(_FIRST) <= _columns(con).keys()
+def has_raw_tables(con: duckdb.DuckDBPyConnection, *others: str) -> bool:
+    """Whether there is a log; a lake that was only just begun lacks it. An older lake may lack
+    ``others`` of its tables until the next load."""
+    return {*_FIRST, *others} <= _columns(con).keys()
 
 
 def create_raw_tables(con: duckdb.DuckDBPyConnection) -> None:

@@ -6,6 +6,7 @@ tested before a release is what answers after it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from math import isfinite
@@ -153,11 +154,17 @@ class Answerer:
         self.hide_purchased = hide_purchased
         self.rules = RuleBook(rules, vocabulary, catalogue)
         self._has_rules = bool(rules)
-        showable = np.where(catalogue.showable, self.popularity, UNSCORED)
-        self.popular = frozen(top(showable, len(showable)).items, np.int32)
-        """Items that may be shown and are popular at all, the most popular first."""
+        self.popular = frozen(top(self.popularity, len(self.popularity)).items, np.int32)
+        """Items that are popular at all, the most popular first; not all may be shown."""
         self._popular_in = _by_category(self.popular, catalogue.categories)
         self._spare = 0 if catalogue.showable.all() else SPARE
+
+    def with_availability(self, told: Mapping[int, bool]) -> Self:
+        """The same answerer where some items, by their numbers, may be shown or not."""
+        other = copy.copy(self)
+        other.catalogue = self.catalogue.with_availability(told)
+        other._spare = 0 if other.catalogue.showable.all() else SPARE
+        return other
 
     def answer(self, query: Query, *, now: int | None = None) -> Answer:
         """Rank k items for a session; fewer only if no more may be shown.
@@ -255,6 +262,7 @@ class Answerer:
     ) -> Ranking:
         """The model's ranking with items without a history among it, which it may lack."""
         most = k + SPARE if allowed is None else len(content)
+        allowed = self.catalogue.showable if allowed is None else allowed
         suggested = content.suggest(session, most)
         if len(suggested.items) == 0:
             return found
@@ -300,6 +308,7 @@ class Answerer:
     ) -> _Filling:
         """The first ``need`` of what is like the session's items, what is popular in a category,
         and what is popular at all."""
+        allowed = self.catalogue.showable if allowed is None else allowed
         similar = Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
         if self.content is not None:
             similar = _kept(self.content.neighbours(session, len(self.content)), allowed, taken)
@@ -427,11 +436,10 @@ class Answerer:
         )
 
 
-def _kept(ranking: Ranking, allowed: NDArray[np.bool_] | None, taken: set[int]) -> Ranking:
+def _kept(ranking: Ranking, allowed: NDArray[np.bool_], taken: set[int]) -> Ranking:
     """A ranking without what is not allowed or is taken."""
     keep = np.array([code not in taken for code in ranking.items.tolist()], dtype=np.bool_)
-    if allowed is not None:
-        keep &= allowed[ranking.items]
+    keep &= allowed[ranking.items]
     return Ranking(ranking.items[keep], ranking.scores[keep])
 
 
@@ -451,13 +459,16 @@ def _by_category(
 
 
 def _head(
-    ranked: NDArray[np.int32], need: int, allowed: NDArray[np.bool_] | None, taken: set[int]
+    ranked: NDArray[np.int32], need: int, allowed: NDArray[np.bool_], taken: set[int]
 ) -> list[int]:
     """The first ``need`` of a list that are allowed and not taken."""
-    if allowed is not None:
-        ranked = ranked[allowed[ranked]]
-    head = ranked[: need + len(taken)].tolist()
-    return [code for code in head if code not in taken][:need]
+    depth = need + len(taken) + SPARE
+    for head in (ranked[:depth], ranked):  # mostly most of them are allowed
+        shown = head[allowed[head]][: need + len(taken)].tolist()
+        found = [code for code in shown if code not in taken][:need]
+        if len(found) == need or len(ranked) <= depth:
+            break
+    return found
 
 
 _NOTHING = Fallback.POPULAR

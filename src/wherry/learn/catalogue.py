@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,13 +19,18 @@ from wherry.learn.arrays import frozen, load_array, save_arrays
 LONGEST_WORD = 200
 """Values with more characters are texts to read, not something to filter by."""
 
+_EPOCH = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+
 _DTYPES = {
     "showable": np.bool_,
     "prices": np.float64,
     "categories": np.int32,
     "offsets": np.int64,
     "members": np.int32,
+    "told_at": np.int64,
 }
+_TOLD_AT = "told_at.npy"
 
 
 class _Words(msgspec.Struct, frozen=True):
@@ -45,6 +51,8 @@ class Catalogue:
     * ``categories`` int32 (n,): each item's category, a row of ``facets["category"]``, or -1
     * ``facets``: attribute → value → row; the items with that value are
       ``members[offsets[row]:offsets[row + 1]]`` (int32 (M,) and int64 (R + 1,))
+    * ``told_at`` int64 (n,): when it was told whether the item is available, in microseconds
+      since 1970, UTC; 0 if it never was
     * ``elsewhere``: category of the items that the catalogue has and the vocabulary has not
     """
 
@@ -56,11 +64,15 @@ class Catalogue:
     offsets: NDArray[np.int64]
     members: NDArray[np.int32]
     elsewhere: Mapping[str, int]
+    told_at: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __post_init__(self) -> None:
+        if len(self.told_at) == 0:
+            object.__setattr__(self, "told_at", np.zeros(len(self.names), dtype=np.int64))
         for name, dtype in _DTYPES.items():
             object.__setattr__(self, name, frozen(getattr(self, name), dtype))
-        sizes = {len(self.names), len(self.showable), len(self.prices), len(self.categories)}
+        by_item = (self.names, self.showable, self.prices, self.categories, self.told_at)
+        sizes = {len(each) for each in by_item}
         rows = sum(len(values) for values in self.facets.values())
         if len(sizes) > 1 or len(self.offsets) != rows + 1 or self.offsets[-1] != len(self.members):
             raise ModelError(
@@ -90,8 +102,9 @@ class Catalogue:
         """Read the facts about a vocabulary's items off an Arrow table of one tenant's items.
 
         Columns: ``item_id``, and where they exist ``name``, ``category``, ``price``,
-        ``available`` (null: yes), ``attributes`` (a JSON object as text) and ``in_catalogue``.
-        Where any item is in the catalogue, those that are not don't exist and are never shown.
+        ``available`` (null: yes), ``available_told_at`` (UTC), ``attributes`` (a JSON object as
+        text) and ``in_catalogue``. Where any item is in the catalogue, those that are not don't
+        exist and are not shown, unless they were told to be available.
 
         Raises:
             ModelError: there is no ``item_id``, or attributes are no JSON object.
@@ -106,10 +119,12 @@ class Catalogue:
         names: list[str | None] = [None] * len(ids)
         showable = np.full(len(ids), not has_catalogue)
         prices = np.full(len(ids), np.nan)
+        told_at = np.zeros(len(ids), dtype=np.int64)
         facets = _Facets()
-        for item, name, category, price, available, attributes, is_known in zip(
+        for item, name, category, price, available, told, attributes, is_known in zip(
             columns["item_id"],
             *(columns.get(c, blank) for c in ("name", "category", "price", "available")),
+            columns.get("available_told_at", blank),
             columns.get("attributes", blank),
             known,
             strict=True,
@@ -119,10 +134,24 @@ class Catalogue:
                 facets.elsewhere(item, category)
                 continue
             names[code] = name
-            showable[code] = available is not False and (is_known or not has_catalogue)
+            is_listed = is_known or not has_catalogue or available is True
+            showable[code] = available is not False and is_listed
+            told_at[code] = 0 if told is None else (told - _EPOCH) // _MICROSECOND
             prices[code] = np.nan if price is None else float(price)
             facets.add(code, {**attributes_of(item, attributes), "category": category})
-        return cls(names=tuple(names), showable=showable, prices=prices, **facets.arrays(len(ids)))
+        return cls(
+            names=tuple(names),
+            showable=showable,
+            prices=prices,
+            told_at=told_at,
+            **facets.arrays(len(ids)),
+        )
+
+    def with_availability(self, told: Mapping[int, bool]) -> Self:
+        """The same catalogue where some items, by their numbers, may be shown or not."""
+        showable = self.showable.copy()
+        showable[[*told]] = [*told.values()]
+        return replace(self, showable=showable)
 
     def category_of(self, item: str) -> int:
         """The category of an item that the vocabulary doesn't have; -1 if it isn't known."""
@@ -187,7 +216,9 @@ class Catalogue:
             words = msgspec.json.decode(path.read_bytes(), type=_Words)
         except (OSError, msgspec.MsgspecError) as error:
             raise ModelError(f"{path} can't be read ({error}). Release the model again.") from error
-        arrays = {name: load_array(folder, name) for name in _DTYPES}
+        # Releases from before availability could be told over HTTP know of no telling.
+        names = [name for name in _DTYPES if name != "told_at" or (folder / _TOLD_AT).exists()]
+        arrays = {name: load_array(folder, name) for name in names}
         return cls(names=words.names, facets=words.facets, elsewhere=words.elsewhere, **arrays)
 
 

@@ -85,7 +85,8 @@ class Tending:
     """Looks after the live sessions beside a server, in a thread: lets go of what is over, and
     makes everything again from the log where the store is new or the settings have changed.
 
-    Of all servers of a project one does it at a time. Whatever goes wrong is logged, and tried
+    Of all servers of a project one does it at a time; it does what ``also`` is to be done as
+    well. Whatever goes wrong is logged, and tried
     again.
     """
 
@@ -97,6 +98,7 @@ class Tending:
         lake: Lake,
         clock: Callable[[], datetime],
         *,
+        also: Callable[[], None] = lambda: None,
         every_seconds: float = 1.0,
     ) -> None:
         self._sessions = sessions
@@ -104,6 +106,7 @@ class Tending:
         self._settings = settings
         self._lake = lake
         self._clock = clock
+        self._also = also
         self._every_seconds = every_seconds
         self._owned: Ownership | None = None
         self._restore_at: datetime | None = None
@@ -135,6 +138,7 @@ class Tending:
             if self._owned is not None:
                 self._restore()
                 self._sweep()
+                self._also()
         except (WherryError, duckdb.Error, sqlite3.Error, OSError) as error:
             logger.error("The live sessions can't be looked after now: %s", error)
 

@@ -40,8 +40,10 @@ from wherry.lake import (
     recover,
 )
 from wherry.learn.answer import Query
+from wherry.live.availability import LiveAvailability
 from wherry.live.sessions import LiveSessions
 from wherry.live.store import LiveStore
+from wherry.project.availability import AvailabilityCare
 from wherry.project.cards import write_run_card
 from wherry.project.collecting import collect_routes, utc_microseconds
 from wherry.project.decisions import DecisionLog
@@ -160,6 +162,11 @@ class Project:
     def live_sessions(self) -> LiveSessions:
         """The sessions of now."""
         return live_sessions(self.live_store, self.settings)
+
+    @cached_property
+    def live_availability(self) -> LiveAvailability:
+        """What was told of items, as the live store has it."""
+        return LiveAvailability(self.live_store)
 
     @property
     def keys(self) -> Keys:
@@ -512,6 +519,7 @@ class Project:
             registry=self.registry,
             keys=self.keys,
             live=self.live_sessions,
+            availability=self.live_availability,
             siblings=siblings,
         )
 
@@ -575,7 +583,15 @@ class Project:
 
     def _tending(self, live: LiveSessions) -> Tending:
         """Look after the live sessions while the body runs."""
-        return Tending(live, self.home, self.settings, self.lake, utc_microseconds)
+        care = AvailabilityCare(
+            self.live_availability,
+            self.home,
+            self.settings,
+            self.lake,
+            self.registry,
+            utc_microseconds,
+        )
+        return Tending(live, self.home, self.settings, self.lake, utc_microseconds, also=care.tend)
 
     def _collect_routes(self, metrics: Metrics, *, name: str, after: After) -> CollectRoutes:
         """The routes by which events come in; ``name`` is that of this server's inbox, and

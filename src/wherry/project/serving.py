@@ -15,6 +15,7 @@ from wherry.domain import Release, Rule, TenantId
 from wherry.errors import ModelError, RegistryError
 from wherry.lake import Lake, read_published
 from wherry.learn.models import load_released_model
+from wherry.live.availability import LiveAvailability
 from wherry.live.sessions import LiveSessions
 from wherry.project.collecting import answer_log, collect_routes, utc_microseconds
 from wherry.project.home import Home
@@ -36,6 +37,7 @@ def serving_app(
     registry: Registry,
     keys: Keys,
     live: LiveSessions,
+    availability: LiveAvailability,
     siblings: SiblingsOf | None = None,
 ) -> ASGIApp:
     """The application that answers recommendations and takes events in."""
@@ -60,6 +62,7 @@ def serving_app(
         keys=keys,
         visitors=PrecomputedLists(home.precomputed),
         siblings=siblings,
+        availability=availability,
         rollouts=Rollouts(home.rollouts, home.registry).read,
     )
 

@@ -42,14 +42,25 @@ JUDGING = "judging"
 """The folder of what judging needs beside the answers."""
 
 _CATALOGUE = """
-SELECT item_id, name, category, price, available, attributes, in_catalogue
-FROM lake.marts.items WHERE tenant = ? ORDER BY item_id
+SELECT COLUMNS(column -> list_contains($wanted, column))
+FROM lake.marts.items WHERE tenant = $tenant ORDER BY item_id
 """
+_WANTED = [
+    "item_id",
+    "name",
+    "category",
+    "price",
+    "available",
+    "available_told_at",  # which older snapshots lack
+    "attributes",
+    "in_catalogue",
+]
 
 
 def read_catalogue(con: duckdb.DuckDBPyConnection, tenant: TenantId) -> pa.Table:
     """A tenant's items as the attached snapshot knows them, by their ids."""
-    return con.execute(_CATALOGUE, [tenant]).to_arrow_table()
+    facts = {"tenant": tenant, "wanted": _WANTED}
+    return con.execute(_CATALOGUE, facts).to_arrow_table()
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):

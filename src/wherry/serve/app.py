@@ -20,8 +20,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import wherry
 from wherry.collect.keys import Keys
+from wherry.live.availability import LiveAvailability
 from wherry.serve.answers import AnswerLog
 from wherry.serve.asking import Asking
+from wherry.serve.availability import AVAILABILITY, AvailabilityRoute
+from wherry.serve.available import AvailableNow
 from wherry.serve.challengers import Challengers, RolloutSource
 from wherry.serve.champions import Champions, Source
 from wherry.serve.collect import CollectRoutes
@@ -63,6 +66,7 @@ def create_app(
     visitors: VisitorLookup | None = None,
     siblings: Callable[[CollectorRegistry], Siblings] | None = None,
     rollouts: RolloutSource | None = None,
+    availability: LiveAvailability | None = None,
 ) -> ASGIApp:
     """Make the application.
 
@@ -75,7 +79,8 @@ def create_app(
     key, recommendations are for those who have one. ``visitors`` finds what was made beforehand
     for a visitor of whom no session is known. ``siblings`` finds the other workers of
     the same server, so that each can tell the figures of all. ``rollouts`` says what is tried
-    beside the champions, and is asked as often.
+    beside the champions, and is asked as often. ``availability`` is what was told of items since
+    their releases were made.
     """
     metrics = Metrics()
     load = LoadedOnce(load)
@@ -83,20 +88,25 @@ def create_app(
     challengers = Challengers(rollouts, load, metrics) if rollouts else None
     log = answers(metrics) if answers and collect else None
     shadows = ShadowQueue(metrics)
+    available = AvailableNow(availability) if availability else None
     hot = RecommendRoute(
         champions,
         metrics,
         limits=limits or Limits(),
         sessions=SessionFinder(live, sessions),
         guard=ReadGuard(keys) if keys is not None else None,
-        asking=Asking(metrics, log, shadows),
+        asking=Asking(metrics, log, shadows, available),
+        available=available,
         challengers=challengers,
         visitors=visitors,
     )
     routes = collect(metrics) if collect else None
+    paths: dict[str, ASGIApp] = {ROUTE: hot}
+    if routes and availability and available:
+        paths[AVAILABILITY] = AvailabilityRoute(routes, champions, availability, available, metrics)
     others = siblings(metrics.registry) if siblings else None
     tried = _Tried(challengers, shadows) if challengers else None
-    return _assemble({ROUTE: hot}, champions, routes, metrics, refresh_seconds, log, others, tried)
+    return _assemble(paths, champions, routes, metrics, refresh_seconds, log, others, tried)
 
 
 class _Tried(NamedTuple):
@@ -125,7 +135,7 @@ def _assemble(
     if collect is not None:
         hot = {**hot, **dict.fromkeys(ENDPOINTS, collect)}
     rest = Starlette(
-        routes=_routes(champions, collect, metrics, siblings),
+        routes=_routes(champions, collect, metrics, siblings, is_told=AVAILABILITY in hot),
         lifespan=_lifespan(champions, refresh_seconds, collect, log, siblings, tried),
         exception_handlers={HTTPException: _problem, 500: _failure},
     )
@@ -173,12 +183,15 @@ def _routes(
     collect: CollectRoutes | None,
     metrics: Metrics,
     siblings: Siblings | None,
+    *,
+    is_told: bool,
 ) -> list[Route]:
     document = msgspec.json.encode(
         openapi(
             wherry.__version__,
             recommends=champions is not None,
             collects=collect is not None,
+            is_told=is_told,
         )
     )
     page = (files("wherry.serve") / "docs.html").read_bytes()

@@ -12,6 +12,7 @@ from wherry.domain import Role
 from wherry.errors import UsageError
 from wherry.learn.answer import Answer, Query
 from wherry.serve.answers import AnswerLog, Asked, logged
+from wherry.serve.available import AvailableNow
 from wherry.serve.choice import Choice
 from wherry.serve.metrics import Metrics
 from wherry.serve.recommender import Recommender
@@ -33,11 +34,19 @@ class Asking:
     """Asks, and hands every answer to the log.
 
     No visitor sees an error of a challenger's: the champion answers in its place, and the error
-    is logged as an answer of the challenger's that shows nothing. What the champion can't answer
+    is logged as an answer of the challenger's that shows nothing. Whoever answers does so by what
+    is ``available`` now. What the champion can't answer
     either is the request's fault, or the champion's.
     """
 
-    def __init__(self, metrics: Metrics, log: AnswerLog | None, shadows: ShadowQueue) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        log: AnswerLog | None,
+        shadows: ShadowQueue,
+        available: AvailableNow | None = None,
+    ) -> None:
+        self._available = available
         self._metrics = metrics
         self._log = log
         self._shadows = shadows
@@ -117,6 +126,8 @@ class Asking:
     ) -> bytes:
         """One recommender's answer, logged."""
         try:
+            if self._available is not None and said is None:
+                recommender = self._available.see(recommender)
             body, answer = said or recommender.recommend_json(
                 query, request_id=asked.request_id, now=asked.now
             )

@@ -99,6 +99,19 @@ class CollectRoutes:
         assert self._inbox is not None
         return self._inbox
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no keys, so that requests say themselves whose they are."""
+        return self._keys.is_open
+
+    def now(self) -> datetime:
+        """The time by which things come in, UTC without a zone."""
+        return self._clock()
+
+    def owner_of(self, key: str | None) -> TenantId:
+        """Whose a write key is; RequestError 401 if it is none, and keys are asked for."""
+        return self._tenant(key)
+
     async def start(self) -> None:
         """Open the inbox; the first request needs it."""
         self._inbox = await asyncio.to_thread(self._open_inbox)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from wherry.serve.availability_openapi import AVAILABILITY_TYPES, availability_paths
 from wherry.serve.collect_openapi import (
     COLLECT_TYPES,
     REFERENCE,
@@ -31,10 +32,13 @@ _PROBLEMS = {
 }
 
 
-def openapi(version: str, *, recommends: bool = True, collects: bool = True) -> dict[str, Any]:
+def openapi(
+    version: str, *, recommends: bool = True, collects: bool = True, is_told: bool = True
+) -> dict[str, Any]:
     """Describe every endpoint, as OpenAPI 3.1; ``version`` is that of the package.
 
-    A server may answer recommendations, take events in, or both.
+    A server may answer recommendations, take events in, or both; one that does both mostly
+    ``is_told`` what can be bought.
     """
     paths, types = _operating_paths(), [ErrorBody, Health, Readiness]
     if recommends:
@@ -43,6 +47,9 @@ def openapi(version: str, *, recommends: bool = True, collects: bool = True) -> 
     if collects:
         paths |= collect_paths()
         types += COLLECT_TYPES
+    if is_told:
+        paths |= availability_paths()
+        types += AVAILABILITY_TYPES
     _, schemas = msgspec.json.schema_components(types, ref_template=REFERENCE)
     return {
         "openapi": "3.1.0",

@@ -15,6 +15,7 @@ from wherry.learn.answer import Query
 from wherry.learn.rulebook import RuleError
 from wherry.serve.answers import Asked
 from wherry.serve.asking import Asking, Later, Told
+from wherry.serve.available import AvailableNow
 from wherry.serve.bodies import ClientGone
 from wherry.serve.challengers import Challengers
 from wherry.serve.champions import Champions
@@ -66,11 +67,13 @@ class RecommendRoute:
         challengers: Challengers | None = None,
         clock: Callable[[], int] = milliseconds_now,
         visitors: VisitorLookup | None = None,
+        available: AvailableNow | None = None,
     ) -> None:
         self._asking = asking
         self._challengers = challengers
         self._clock = clock
         self._visitors = visitors
+        self._available = available
         self._guard = guard
         self._champions = champions
         self._metrics = metrics
@@ -193,6 +196,8 @@ class RecommendRoute:
     ) -> Told | None:
         """The answer with why each item is there, None where the model fails to say so."""
         try:
+            if self._available is not None:
+                recommender = self._available.see(recommender)
             return await asyncio.to_thread(
                 recommender.explain_json, query, request_id=request_id, now=now
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -90,6 +91,23 @@ class Recommender:
             _ENCODER.encode(RecommendedItem(item, name, 0))[: -len("0}")]
             for item, name in zip(answerer.vocabulary.ids, answerer.catalogue.names, strict=True)
         ]
+
+    def with_answerer(self, answerer: Answerer) -> Recommender:
+        """The same release with another answerer of the same items."""
+        other = copy.copy(self)
+        other.answerer = answerer
+        return other
+
+    def shows(self, item: str) -> bool | None:
+        """Whether an item may be shown; None if the release doesn't know it."""
+        code = self.answerer.vocabulary.code(item)
+        return None if code is None else bool(self.answerer.catalogue.showable[code])
+
+    def told_at(self, item: str) -> int:
+        """When the release was told of an item's availability, in microseconds since 1970, UTC;
+        0 if never."""
+        code = self.answerer.vocabulary.code(item)
+        return 0 if code is None else int(self.answerer.catalogue.told_at[code])
 
     def recommend(
         self, query: Query, *, request_id: str = "", now: int | None = None
