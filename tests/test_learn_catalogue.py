@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,21 @@ def test_a_filter_keeps_what_may_be_shown_and_has_all_that_is_wanted(
 def test_a_filter_that_makes_no_sense_says_why(wanted: Filter, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Catalogue.from_table(IDS, items_table()).matching(wanted)
+
+
+def test_an_item_that_was_told_to_be_available_exists_though_the_catalogue_lacks_it(
+    tmp_path: Path,
+) -> None:
+    at = [datetime(2026, 3, 1, 12) if code == 7 else None for code in range(N + 1)]
+    listed = [code != 7 for code in range(N + 1)]
+    table = items_table(in_catalogue=listed, available_told_at=at)
+    catalogue = Catalogue.from_table(IDS, table)
+    assert matching(catalogue, {"price": Range(6, 8)}) == [6, 7, 8]
+    assert catalogue.told_at[6:9].tolist() == [0, 1_772_366_400_000_000, 0]
+    catalogue.save(tmp_path)
+    assert Catalogue.load(tmp_path).told_at.tolist() == catalogue.told_at.tolist()
+    (tmp_path / "told_at.npy").unlink()  # as a release from before has it
+    assert not Catalogue.load(tmp_path).told_at.any()
 
 
 def test_an_item_that_a_catalogue_lacks_does_not_exist() -> None:

@@ -52,7 +52,8 @@ def test_every_parameter_that_is_described_is_taken() -> None:
     assert [each["name"] for each in described] == [each.name for each in PARAMETERS]
     for each in described:
         assert re.fullmatch("[a-z_]+", each["name"])
-        assert read_link(f"{each['name']}=5".encode()) != RecommendRequest()
+        value = "true" if each["schema"]["type"] == "boolean" else "5"
+        assert read_link(f"{each['name']}={value}".encode()) != RecommendRequest()
 
 
 def test_every_operation_has_a_summary_and_answers() -> None:

@@ -134,7 +134,8 @@ class Catalogue:
                 facets.elsewhere(item, category)
                 continue
             names[code] = name
-            is_listed = is_known or not has_catalogue or available is True
+            is_told = available is True and told is not None
+            is_listed = is_known or not has_catalogue or is_told
             showable[code] = available is not False and is_listed
             told_at[code] = 0 if told is None else (told - _EPOCH) // _MICROSECOND
             prices[code] = np.nan if price is None else float(price)
