@@ -500,8 +500,8 @@ def shoppers(
 @app.command()
 def demo(
     shop: Annotated[
-        str, typer.Option(help="journey: a year of groceries; clicks: a simulated click stream.")
-    ] = "journey",
+        str, typer.Option(help="clicks: a simulated shop, live; journey: a year of groceries.")
+    ] = "clicks",
     folder: Annotated[Path, typer.Option(help="The shop's folder; made anew.")] = Path("demo-shop"),
     json: JsonOption = False,
 ) -> None:

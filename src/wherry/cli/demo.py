@@ -5,12 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
-import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,8 +14,10 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
+from wherry.cli.circle import Circle, circle_report, go_round, put_out_bestsellers
 from wherry.cli.commands import answer_table, exit_code, loads_table, run_report
 from wherry.cli.output import Output
+from wherry.cli.server import running_server
 from wherry.collect import Loaded
 from wherry.domain import RunRecord
 from wherry.errors import ProjectError, UsageError, WherryError, did_you_mean
@@ -29,19 +27,29 @@ from wherry.simulate import simulate
 
 _MARK = "made by wherry demo"
 _SESSION_ITEMS = 4
-_STOP_SECONDS = 15
 
-_AUDIT = {
-    "journey": "# The shops were closed over Christmas.\nmax_gap_hours = 48\n",
-    "clicks": "",
+_SETTINGS = {
+    "journey": (
+        "[audit]\n",
+        "[audit]\n# The shops were closed over Christmas.\nmax_gap_hours = 48\n",
+    ),
+    "clicks": (
+        "[behave]\n",
+        '[release]\nmode = "ab"  # a winner is tried on half of the visitors first\n'
+        "guard_seconds = 1\n\n[collect]\nload_every = 1\n\n[behave]\n",
+    ),
 }
+"""What a shop's settings say beside those of every new project: a text, and what replaces it."""
 
 SOURCES = {
     "journey": (
         "The Complete Journey: a year of groceries of 2,469 households. Its publisher calls it "
         "simulated from real grocery patterns, so the figures below are of a simulated shop."
     ),
-    "clicks": "A simulated click stream: 60 days of a shop that does not exist.",
+    "clicks": (
+        "A simulated shop: ten days of clicks, then shoppers who answer to what they are shown. "
+        "Time runs fast here: they do not pause."
+    ),
 }
 """The ready-made shops, and what is to be known of their data."""
 
@@ -58,11 +66,23 @@ def run_demo(shop: str, folder: Path, output: Output) -> int:
         loads: list[Loaded] = []
         for source, pattern in _files(shop, project, report):
             loads += project.import_files(source, pattern, report=report)
+        if shop == "clicks":
+            report("the list of bestsellers goes out first")
+            put_out_bestsellers(project, project.home.root / "data")
         record = project.run(report=report)
         session = _a_session(project) if record.passed else {}
         answer = _ask_server(project, list(session), report) if session else None
-    document = {"folder": str(project.home.root), "loads": loads, "run": record, "answer": answer}
-    output.answer(document, *_story(shop, project, loads, record, session, answer))
+        circle = None
+        if shop == "clicks" and record.passed:
+            circle = go_round(project, project.home.root / "data", report)
+    document = {
+        "folder": str(project.home.root),
+        "loads": loads,
+        "run": record,
+        "answer": answer,
+        "circle": circle,
+    }
+    output.answer(document, *_story(shop, project, loads, record, session, answer, circle))
     return exit_code(record)
 
 
@@ -80,7 +100,7 @@ def _make_shop(shop: str, folder: Path) -> Project:
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(_MARK + "\n")
     settings = project.home.settings
-    settings.write_text(settings.read_text().replace("[audit]\n", f"[audit]\n{_AUDIT[shop]}"))
+    settings.write_text(settings.read_text().replace(*_SETTINGS[shop]))
     return Project.open(folder)
 
 
@@ -90,7 +110,7 @@ def _files(shop: str, project: Project, report: Any) -> Iterator[tuple[str, str]
         folder = project.home.root / "data"
         start = datetime(2026, 1, 1)
         report("simulating a click stream")
-        made = simulate(folder, events=1_000_000, seed=1, start=start, days=60)
+        made = simulate(folder, events=300_000, seed=1, start=start, days=10)
         yield "wherry-items", str(made.catalogue)
         yield from (("wherry", str(path)) for path in made.files)
         return
@@ -120,7 +140,7 @@ def _a_session(project: Project) -> dict[str, str]:
 def _ask_server(project: Project, session: list[str], report: Any) -> Recommendation:
     """Start the server, ask it what goes with a session, and stop it."""
     report("starting the server")
-    with _server(project) as address:
+    with running_server(project) as address:
         report(f"asking {address}")
         body = json.dumps({"session_items": session, "k": 8}).encode()
         request = urllib.request.Request(
@@ -130,33 +150,6 @@ def _ask_server(project: Project, session: list[str], report: Any) -> Recommenda
             return msgspec.json.decode(response.read(), type=Recommendation)
 
 
-@contextmanager
-def _server(project: Project) -> Iterator[str]:
-    """A server of the project on a free port of loopback, stopped at the end."""
-    command = [sys.executable, "-m", "wherry", "serve", "--host", "127.0.0.1", "--port", "0"]
-    command += ["--json", "--project", str(project.home.root)]
-    log_path = project.home.state / "serve.log"
-    with (
-        log_path.open("wb") as log,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process,
-    ):
-        assert process.stdout is not None
-        try:
-            document = b""
-            while b"}" not in document:
-                line = process.stdout.readline()
-                if not line:
-                    raise WherryError(f"The server did not start; see {log_path}.")
-                document += line
-            yield json.loads(document)["address"]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
 def _story(
     shop: str,
     project: Project,
@@ -164,6 +157,7 @@ def _story(
     record: RunRecord,
     session: dict[str, str],
     answer: Recommendation | None,
+    circle: Circle | None,
 ) -> list[Any]:
     parts: list[Any] = [Text(SOURCES[shop], style="italic"), "", loads_table(loads), ""]
     parts += run_report(project, record)
@@ -171,6 +165,8 @@ def _story(
         parts += ["", Text("For a visitor who has just had", style="bold")]
         parts += [Text(f"   {item}  {name}") for item, name in session.items()]
         parts += ["the server answers", "", answer_table(answer)]
+    if circle is not None:
+        parts += circle_report(circle)
     where = project.home.root
     here = where.relative_to(Path.cwd()) if where.is_relative_to(Path.cwd()) else where
     parts += ["", Text("Go on from here:", style="bold")]

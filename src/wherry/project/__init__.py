@@ -6,6 +6,6 @@
 """
 
 from wherry.project.home import Home, find_home
-from wherry.project.project import Project, ProjectStatus, TenantState
+from wherry.project.project import Project, ProjectStatus, TenantState, utc_now
 
-__all__ = ["Home", "Project", "ProjectStatus", "TenantState", "find_home"]
+__all__ = ["Home", "Project", "ProjectStatus", "TenantState", "find_home", "utc_now"]

@@ -1,0 +1,191 @@
+"""The circle of the demo: live traffic, a release that proves better, and one that is undone.
+
+Time runs fast in it: the shoppers do not pause, so minutes of a shop's life take seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.text import Text
+
+from wherry.cli.releasing import decisions_table
+from wherry.cli.server import running_server
+from wherry.cli.shopping import models_table
+from wherry.domain import (
+    DEFAULT_TENANT,
+    Act,
+    Candidate,
+    Decision,
+    Mode,
+    Release,
+    RunId,
+)
+from wherry.errors import WherryError
+from wherry.learn.answer import Answerer
+from wherry.learn.arrays import load_array
+from wherry.learn.catalogue import Catalogue
+from wherry.learn.popularity import Popularity
+from wherry.learn.sessions import Sessions, Vocabulary
+from wherry.project import Project, utc_now
+from wherry.project.decisions import DecisionLog
+from wherry.simulate import Crowd, Visited, open_shop, send_crowd
+
+BY_HAND = "by hand"
+"""Who decides here, and what stands for the run where no run has made a release."""
+
+_LOOK_SECONDS = 0.2
+_MOST_VISITS = 60_000
+
+Report = Callable[[str], None]
+
+
+class Circle(msgspec.Struct, frozen=True, kw_only=True):
+    """What the circle showed: the crowds that came, and what was decided, the oldest first."""
+
+    better: Visited
+    worse: Visited
+    decisions: tuple[Decision, ...]
+    seconds: float
+
+
+def put_out_bestsellers(project: Project, data: Path) -> Release:
+    """Make the list of what is looked at most the champion, as shops begin with."""
+    answerer = _bestsellers(data)
+    release = _register(project, answerer, as_champion=True)
+    project.releasing(by=BY_HAND).take_over(release)
+    return release
+
+
+def go_round(project: Project, data: Path, report: Report) -> Circle:
+    """Send shoppers while a release is tried, until it has proved better or worse; twice."""
+    began = time.monotonic()
+    with running_server(project) as address:
+        first = _await_decision(project, address, data, Act.FOUND_BETTER, 0, report)
+        project.releasing(by=BY_HAND).promote(DEFAULT_TENANT)
+        report("a release with the wrong sign is put beside it")
+        worse = _put_out_upside_down(project, data)
+        project.releasing(by=BY_HAND).start(worse, Mode.CANARY, 0.5)
+        second = _await_decision(project, address, data, Act.STOPPED, _MOST_VISITS, report)
+    decisions = DecisionLog(project.home.decisions).read(DEFAULT_TENANT).decisions
+    return Circle(
+        better=first,
+        worse=second,
+        decisions=tuple(reversed(decisions)),
+        seconds=time.monotonic() - began,
+    )
+
+
+def circle_report(circle: Circle) -> list[Any]:
+    """What the circle showed, for the terminal."""
+    return [
+        "",
+        Text("The circle: half of the shoppers see the new release", style="bold"),
+        models_table(circle.better),
+        "",
+        Text(
+            "It is promoted. Then one with the wrong sign is put out, past the gate", style="bold"
+        ),
+        models_table(circle.worse),
+        "",
+        Text("What was decided", style="bold"),
+        decisions_table(tuple(reversed(circle.decisions))),
+    ]
+
+
+def _await_decision(
+    project: Project, address: str, data: Path, act: Act, first: int, report: Report
+) -> Visited:
+    """Send shoppers until the guard has decided so about what is being tried."""
+    log, looked_at, is_decided = DecisionLog(project.home.decisions), 0.0, False
+
+    def is_over() -> bool:
+        nonlocal looked_at, is_decided
+        now = time.monotonic()
+        if not is_decided and now - looked_at > _LOOK_SECONDS:
+            looked_at = now
+            newest = next(iter(log.read(DEFAULT_TENANT).decisions), None)
+            is_decided = newest is not None and newest.act is act
+        return is_decided
+
+    def tell(so_far: Visited) -> None:
+        lists = ", ".join(
+            f"{model} {shown.click_through:.1%} of {shown.lists:,}"
+            for model, shown in so_far.models.items()
+        )
+        report(f"shoppers: {lists}")
+
+    visited = send_crowd(
+        address,
+        open_shop(data),
+        Crowd(visits=_MOST_VISITS, at_once=16, first=first),
+        is_over=is_over,
+        on_progress=tell,
+    )
+    if not is_over():
+        raise WherryError(
+            f"The shoppers have gone, and nothing was {act.replace('_', ' ')}. See: wherry rollout"
+        )
+    return visited
+
+
+def _put_out_upside_down(project: Project, data: Path) -> Release:
+    """Register the same list with the wrong sign: what nobody wants comes first."""
+    return _register(project, _bestsellers(data), as_champion=False, is_upside_down=True)
+
+
+def _bestsellers(data: Path) -> Answerer:
+    """A recommender that shows everybody what is looked at most."""
+    seen = pa.concat_tables(
+        pq.read_table(path, columns=["item_id"]) for path in sorted(data.glob("events*.parquet"))
+    )["item_id"].drop_null()
+    vocabulary = Vocabulary(sorted(pc.unique(seen).to_pylist()))
+    codes = np.asarray(vocabulary.codes(seen.to_pylist()), dtype=np.int32)
+    at = np.zeros(len(codes), dtype=np.int64)
+    model = Popularity(half_life=0.0).fit(
+        Sessions.from_events(at, codes, at, n_items=len(vocabulary)), seed=1
+    )
+    facts = pq.read_table(data / "items.parquet")
+    facts = facts.append_column("in_catalogue", pa.array([True] * facts.num_rows))
+    catalogue = Catalogue.from_table(vocabulary.ids, facts)
+    return Answerer(model, vocabulary, catalogue, model.score(codes[:1]))
+
+
+def _register(
+    project: Project, answerer: Answerer, *, as_champion: bool, is_upside_down: bool = False
+) -> Release:
+    """Put a recommender into the registry by hand, as whoever reaches MLflow can: past the gate."""
+    model, registry = answerer.model, project.registry
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "recommender"
+        answerer.save(folder)
+        if is_upside_down:
+            np.save(folder / "model" / "scores.npy", -load_array(folder / "model", "scores"))
+        candidate = Candidate(
+            name=model.name, model=model.name, params=model.params, seed=1, metrics={}
+        )
+        runs = registry.log_candidates(DEFAULT_TENANT, [candidate], {"wherry.run": BY_HAND})
+        release = Release(
+            tenant=DEFAULT_TENANT,
+            name=registry.name,
+            version=0,
+            model=model.name,
+            params=model.params,
+            seed=1,
+            snapshot=0,
+            run_id=RunId(BY_HAND),
+            code=BY_HAND,
+            packages={},
+            metrics={},
+            released_at=utc_now(),
+        )
+        return registry.release(release, folder, runs[model.name], as_champion=as_champion)
