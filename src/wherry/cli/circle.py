@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from rich.text import Text
 
 from wherry.cli.releasing import decisions_table
@@ -32,7 +33,7 @@ from wherry.domain import (
 )
 from wherry.errors import WherryError
 from wherry.learn.answer import Answerer
-from wherry.learn.arrays import load_array
+from wherry.learn.arrays import load_array, save_arrays
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Sessions, Vocabulary
@@ -58,10 +59,9 @@ class Circle(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-def put_out_bestsellers(project: Project, data: Path) -> Release:
-    """Make the list of what is looked at most the champion, as shops begin with."""
-    answerer = _bestsellers(data)
-    release = _register(project, answerer, as_champion=True)
+def put_out_dearest(project: Project, data: Path) -> Release:
+    """Make a list of the dearest items the champion: the rule of thumb that a shop begins with."""
+    release = _register(project, _bestsellers(data), lambda lists: lists.prices, as_champion=True)
     project.releasing(by=BY_HAND).take_over(release)
     return release
 
@@ -72,7 +72,7 @@ def go_round(project: Project, data: Path, report: Report) -> Circle:
     with running_server(project) as address:
         first = _await_decision(project, address, data, Act.FOUND_BETTER, 0, report)
         project.releasing(by=BY_HAND).promote(DEFAULT_TENANT)
-        report("a release with the wrong sign is put beside it")
+        report("a release with its sign wrong is put beside it")
         worse = _put_out_upside_down(project, data)
         project.releasing(by=BY_HAND).start(worse, Mode.CANARY, 0.5)
         second = _await_decision(project, address, data, Act.STOPPED, _MOST_VISITS, report)
@@ -139,8 +139,8 @@ def _await_decision(
 
 
 def _put_out_upside_down(project: Project, data: Path) -> Release:
-    """Register the same list with the wrong sign: what nobody wants comes first."""
-    return _register(project, _bestsellers(data), as_champion=False, is_upside_down=True)
+    """Register the bestsellers with the wrong sign: what nobody wants comes first."""
+    return _register(project, _bestsellers(data), lambda lists: -lists.sold, as_champion=False)
 
 
 def _bestsellers(data: Path) -> Answerer:
@@ -160,16 +160,28 @@ def _bestsellers(data: Path) -> Answerer:
     return Answerer(model, vocabulary, catalogue, model.score(codes[:1]))
 
 
+class _Lists(NamedTuple):
+    """What a list of everybody's can be ordered by: prices, and how often items were looked at."""
+
+    prices: NDArray[np.float32]
+    sold: NDArray[np.float32]
+
+
 def _register(
-    project: Project, answerer: Answerer, *, as_champion: bool, is_upside_down: bool = False
+    project: Project,
+    answerer: Answerer,
+    order_by: Callable[[_Lists], NDArray[np.float32]],
+    *,
+    as_champion: bool,
 ) -> Release:
     """Put a recommender into the registry by hand, as whoever reaches MLflow can: past the gate."""
     model, registry = answerer.model, project.registry
     with TemporaryDirectory() as place:
         folder = Path(place) / "recommender"
         answerer.save(folder)
-        if is_upside_down:
-            np.save(folder / "model" / "scores.npy", -load_array(folder / "model", "scores"))
+        prices = np.nan_to_num(answerer.catalogue.prices).astype(np.float32)
+        scores = order_by(_Lists(prices, load_array(folder / "model", "scores")))
+        save_arrays(folder / "model", scores=scores)
         candidate = Candidate(
             name=model.name, model=model.name, params=model.params, seed=1, metrics={}
         )

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from wherry.cli.circle import Circle, circle_report, go_round, put_out_bestsellers
+from wherry.cli.circle import Circle, circle_report, go_round, put_out_dearest
 from wherry.cli.commands import answer_table, exit_code, loads_table, run_report
 from wherry.cli.output import Output
 from wherry.cli.server import running_server
@@ -67,8 +67,8 @@ def run_demo(shop: str, folder: Path, output: Output) -> int:
         for source, pattern in _files(shop, project, report):
             loads += project.import_files(source, pattern, report=report)
         if shop == "clicks":
-            report("the list of bestsellers goes out first")
-            put_out_bestsellers(project, project.home.root / "data")
+            report("the shop begins with a list of its dearest items")
+            put_out_dearest(project, project.home.root / "data")
         record = project.run(report=report)
         session = _a_session(project) if record.passed else {}
         answer = _ask_server(project, list(session), report) if session else None
