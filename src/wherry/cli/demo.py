@@ -36,7 +36,8 @@ _SETTINGS = {
     "clicks": (
         "[behave]\n",
         '[release]\nmode = "ab"  # a winner is tried on half of the visitors first\n'
-        "guard_seconds = 1\n\n[collect]\nload_every = 1\n\n[behave]\n",
+        "guard_seconds = 1\n\n[collect]\nload_every = 1\n\n[behave]\n"
+        "min_slice_sessions = 400  # the demo judges a thousand: less than that says little\n",
     ),
 }
 """What a shop's settings say beside those of every new project: a text, and what replaces it."""
