@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.text import Text
 
-from wherry.cli.releasing import decisions_table
 from wherry.cli.server import running_server
 from wherry.cli.shopping import models_table
 from wherry.domain import (
@@ -39,6 +38,7 @@ from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Sessions, Vocabulary
 from wherry.project import Project, utc_now
 from wherry.project.decisions import DecisionLog
+from wherry.registry import label
 from wherry.simulate import Crowd, Visited, open_shop, send_crowd
 
 BY_HAND = "by hand"
@@ -46,6 +46,7 @@ BY_HAND = "by hand"
 
 _LOOK_SECONDS = 0.2
 _MOST_VISITS = 60_000
+_PATIENCE_SECONDS = 60.0
 
 Report = Callable[[str], None]
 
@@ -72,6 +73,7 @@ def go_round(project: Project, data: Path, report: Report) -> Circle:
     with running_server(project) as address:
         first = _await_decision(project, address, data, Act.FOUND_BETTER, 0, report)
         project.releasing(by=BY_HAND).promote(DEFAULT_TENANT)
+        _await_champion(project, address)
         report("a release with its sign wrong is put beside it")
         worse = _put_out_upside_down(project, data)
         project.releasing(by=BY_HAND).start(worse, Mode.CANARY, 0.5)
@@ -83,6 +85,25 @@ def go_round(project: Project, data: Path, report: Report) -> Circle:
         decisions=tuple(reversed(decisions)),
         seconds=time.monotonic() - began,
     )
+
+
+def _await_champion(project: Project, address: str) -> None:
+    """Wait until the server answers with what was promoted, which it does by itself."""
+    wanted, deadline = label(_champion(project)), time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        with urllib.request.urlopen(f"{address}/readyz", timeout=30) as response:
+            if wanted in response.read().decode():
+                return
+        time.sleep(_LOOK_SECONDS)
+    raise WherryError(f"The server does not answer with {wanted}. See: wherry rollout")
+
+
+def _decision(decision: Decision) -> Iterator[str]:
+    """A decision in a line, and why in another."""
+    act = decision.act.replace("_", " ")
+    yield f"   {decision.decided_at:%H:%M:%S}  {decision.release} {act}, {decision.by}"
+    if decision.why:
+        yield f"             {decision.why}"
 
 
 def circle_report(circle: Circle) -> list[Any]:
@@ -98,7 +119,7 @@ def circle_report(circle: Circle) -> list[Any]:
         models_table(circle.worse),
         "",
         Text("What was decided", style="bold"),
-        decisions_table(tuple(reversed(circle.decisions))),
+        *(Text(line) for each in circle.decisions for line in _decision(each)),
     ]
 
 
@@ -141,6 +162,12 @@ def _await_decision(
 def _put_out_upside_down(project: Project, data: Path) -> Release:
     """Register the bestsellers with the wrong sign: what nobody wants comes first."""
     return _register(project, _bestsellers(data), lambda lists: -lists.sold, as_champion=False)
+
+
+def _champion(project: Project) -> Release:
+    champion = project.champion()
+    assert champion is not None
+    return champion
 
 
 def _bestsellers(data: Path) -> Answerer:
