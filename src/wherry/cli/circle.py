@@ -6,7 +6,8 @@ Time runs fast in it: the shoppers do not pause, so minutes of a shop's life tak
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
