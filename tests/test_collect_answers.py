@@ -95,7 +95,7 @@ WHOLE = answer(
     purchased=("z",),
     items=("a", "b"),
     scores=(0.5, float("-inf")),
-    propensities=(0.9, 0.1),
+    propensities=(0.75, 0.25),
     from_model=1,
     fallback="popular",
     rules={"caps": 2},
@@ -117,7 +117,7 @@ def test_an_answer_is_in_the_log_as_it_was_given(
         *("default", "whole", NOW, NOW, "recommender", 3, "challenger", "r1", "anna", "s"),
         *(["x", "ü"], True, True, 3, '{"category":"c"}'),
         *('[{"action":"pin","items":["a"]}]', ["caps"], ["y"], ["z"], ["a", "b"]),
-        *([0.5, float("-inf")], [0.9, 0.1], 1, "popular", '{"caps":2}', 310, ""),
+        *([0.5, float("-inf")], [0.75, 0.25], 1, "popular", '{"caps":2}', 310, ""),
         *(0, loaded.load_id),
     )
     assert bare[3:11] == (None, "recommender", 3, "champion", "", None, None, [])

@@ -26,9 +26,10 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """The raw tables in memory: DuckLake reads the same SQL."""
     with duckdb.connect() as con:
         con.execute("ATTACH ':memory:' AS lake")
-        spec = ", ".join(f"{name} {kind}" for name, kind in TABLES["events"].items())
         con.execute("CREATE SCHEMA lake.raw")
-        con.execute(f"CREATE TABLE lake.raw.events ({spec})")
+        for table in ("events", "answers"):
+            spec = ", ".join(f"{name} {kind}" for name, kind in TABLES[table].items())
+            con.execute(f"CREATE TABLE lake.raw.{table} ({spec})")
         yield con
 
 
@@ -122,3 +123,34 @@ def test_visitors_may_be_forgotten_together(con: duckdb.DuckDBPyConnection, tmp_
     assert person.visitors == ("anna", "bob")
     rows: dict[str, Row] = {n: (n, None, None) for n in ("anna", "bob", "carl")}
     assert found(con, person, rows) == {"anna", "bob"}
+
+
+def test_an_answer_is_theirs_by_name_by_session_or_by_an_event_that_names_it(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    person = Person(NORTH, ["anna"])
+    events: dict[str, Row] = {
+        "own": ("anna", " s1 ", json.dumps({"request_id": "told"})),
+        "other": ("bob", "s2", json.dumps({"request_id": "other"})),
+        "anonymous": ("bob", None, None),
+    }
+    found(con, person, events)
+    answers = [
+        ("asked", " anna ", None),
+        ("in a session", None, "s1"),
+        ("in one that bears the name", None, "anna~1700000000000"),
+        ("told", None, None),
+        ("other", "bob", "s2"),
+        ("nobody's", None, None),
+        ("longer", "annabel", "annabel~1"),
+    ]
+    for tenant in ("north", "south"):
+        con.executemany(
+            "INSERT INTO lake.raw.answers BY NAME SELECT ? AS tenant, ? AS request_id, "
+            "? AS visitor_id, ? AS session_id",
+            [(tenant, *answer) for answer in answers],
+        )
+    rows = con.execute(
+        f"SELECT tenant, request_id FROM lake.raw.answers WHERE {person.answers()}"
+    ).fetchall()
+    assert set(rows) == {("north", request) for request, *_ in answers[:4]}

@@ -20,7 +20,16 @@ from wherry.collect.delivery import Delivery
 from wherry.collect.inbox import Inbox
 from wherry.collect.person import Traces
 from wherry.collect.protocols import PROTOCOLS
-from wherry.domain import Event, EventId, EventItem, ItemId, SessionId, TenantId, VisitorId
+from wherry.domain import (
+    Event,
+    EventId,
+    EventItem,
+    ItemId,
+    LoggedAnswer,
+    SessionId,
+    TenantId,
+    VisitorId,
+)
 from wherry.errors import UsageError
 from wherry.lake import content_hashes, newest_snapshot, read_published
 from wherry.lake.erasure import expire_snapshots
@@ -393,9 +402,20 @@ def test_what_waits_in_the_inbox_is_forgotten_too(
         body=json.dumps(rows).encode(),
     )
 
+    def answer(visitor: str) -> LoggedAnswer:
+        return LoggedAnswer(
+            tenant=TenantId("default"),
+            request_id="r",
+            answered_at=NOW,
+            model="recommender",
+            version=1,
+            visitor_id=VisitorId(visitor),
+        )
+
     async def put() -> Inbox:
         inbox = Inbox.open(project.home.inbox, "serve")
         await inbox.put(delivery, PROTOCOLS["native"](delivery))
+        await inbox.put_answers([answer(PERSON), answer("late bob")], NOW)
         return inbox
 
     async def forget() -> Traces:
@@ -405,11 +425,13 @@ def test_what_waits_in_the_inbox_is_forgotten_too(
         await inbox.close()
         return done.traces
 
-    assert asyncio.run(forget()) == Traces(events=45, rejected=2, deliveries=4)
+    assert asyncio.run(forget()) == Traces(events=45, rejected=2, deliveries=4, answers=1)
     assert remains(peopled) == []
     with project.lake.reader() as con:
         late = con.execute("SELECT count(*) FROM lake.raw.events WHERE visitor_id = 'late bob'")
         assert late.fetchall() == [(1,)]
+        shown = con.execute("SELECT visitor_id FROM lake.raw.answers")
+        assert shown.fetchall() == [("late bob",)]
 
 
 def test_with_a_retention_old_snapshots_hold_the_person_as_long(

@@ -16,7 +16,7 @@ from wherry.collect.values import literal
 from wherry.domain import LoggedAnswer
 
 _TEXTS = pa.list_(pa.string())
-_NUMBERS = pa.list_(pa.float64())
+_NUMBERS = pa.list_(pa.float32())  # as models have them
 _KINDS: dict[str, pa.DataType] = {
     "tenant": pa.string(),
     "request_id": pa.string(),

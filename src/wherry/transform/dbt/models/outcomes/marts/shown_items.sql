@@ -12,7 +12,7 @@ with
             tenant, answer_id, answered_at, place as position, trim(items[place]) as item_id,
             model, version, role, rollout,
             scores[place] as score,
-            coalesce(propensities[place], 1.0) as propensity,
+            coalesce(propensities[place], 1)::float as propensity,
             place <= from_model as by_model,
             load_id
         from (select *, unnest(range(1, len(items) + 1)) as place from {{ wherry.told_answers() }})
