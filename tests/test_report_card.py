@@ -5,7 +5,7 @@ import pytest
 
 import report_records as records
 from wherry.domain import Check, TenantId, Verdict
-from wherry.report import Example, render_card, write_card
+from wherry.report import Example, OutcomeLines, render_card, write_card
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }}"
@@ -176,3 +176,14 @@ def test_a_card_is_written_whole_into_a_folder_that_need_not_exist(tmp_path):
     path = write_card(tmp_path / "runs" / "7" / "card.html", records.record())
     assert path.read_text("utf-8") == render_card(records.record())
     assert [p.name for p in path.parent.iterdir()] == ["card.html"]
+
+
+def test_what_came_of_the_answers_is_shown_where_there_were_any():
+    record = records.record()
+    tenant = record.tenants[0].tenant
+    lines = OutcomeLines(("model", "answers"), (("<b>@3", "1,200"),))
+    page = render_card(record, outcomes={tenant: lines})
+    assert "&lt;b&gt;@3" in page
+    assert "1,200" in page
+    assert "What came of the answers".lower() in page.lower()
+    assert "what came of the answers" not in render_card(record).lower()

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import numpy as np
 
 from wherry.behave import Subject
 from wherry.config import Settings
-from wherry.domain import Release, RunId, RunRecord, TenantRun
-from wherry.errors import ProjectError
+from wherry.domain import Release, RunId, RunRecord, TenantId, TenantRun
+from wherry.errors import LakeError, ProjectError
+from wherry.lake import Lake
 from wherry.project.home import Home
+from wherry.project.outcomes import outcome_lines
 from wherry.project.progress import Progress
 from wherry.project.records import read_record
 from wherry.project.training import Training
 from wherry.registry import Registry
-from wherry.report import Example, Previous, write_card
+from wherry.report import Example, OutcomeLines, Previous, write_card
+from wherry.watch import read_outcomes
 
 _EXAMPLES, _SHOWN = 10, 5
 
@@ -38,7 +42,22 @@ def write_run_card(
         champion=tuple(champion for champion in champions if champion is not None),
         examples=tuple(examples),
         previous=tuple(_previous(record, home, registry)),
+        outcomes=dict(_outcomes(record, Lake(home.lake))),
     )
+
+
+def _outcomes(record: RunRecord, lake: Lake) -> Iterator[tuple[TenantId, OutcomeLines]]:
+    """What came of each tenant's answers, in the snapshot that this run published or found."""
+    for run in record.tenants:
+        if run.snapshot is None:
+            continue
+        try:
+            with lake.reader(run.snapshot) as con:
+                found = read_outcomes(con, run.tenant)
+        except (LakeError, duckdb.Error):  # an old run's snapshot was let go of
+            continue
+        if found:
+            yield run.tenant, outcome_lines(found, "model")
 
 
 def _training(record: RunRecord, run: TenantRun, home: Home, settings: Settings) -> Training:

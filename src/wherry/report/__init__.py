@@ -2,6 +2,7 @@
 
 from wherry.report.card import Example, render_card, write_card
 from wherry.report.changes import Previous
+from wherry.report.outcomes import OutcomeLines
 from wherry.report.text import (
     leaderboard_table,
     releases_table,
@@ -12,6 +13,7 @@ from wherry.report.text import (
 
 __all__ = [
     "Example",
+    "OutcomeLines",
     "Previous",
     "leaderboard_table",
     "releases_table",

@@ -28,6 +28,7 @@ from wherry.report.character import Trait, is_character, traits
 from wherry.report.conclusion import OUTCOME_SYMBOLS, Conclusion, conclude, conclude_tenant
 from wherry.report.curves import Curve, plot_curves
 from wherry.report.dag import draw_stages
+from wherry.report.outcomes import OutcomeLines
 from wherry.report.plot import Bar, Dot, plot_intervals, plot_seconds
 from wherry.report.price import Priced, plot_price
 from wherry.report.slices import SliceTable, is_comparison, slice_tables
@@ -81,6 +82,7 @@ class TenantPage(msgspec.Struct, frozen=True, kw_only=True):
     previous: Release | None
     changes: tuple[Change, ...]
     examples: tuple[Example, ...]
+    outcomes: OutcomeLines | None
 
 
 def render_card(
@@ -90,6 +92,7 @@ def render_card(
     item_names: Mapping[str, str] = {},
     examples: tuple[Example, ...] = (),
     previous: tuple[Previous, ...] = (),
+    outcomes: Mapping[TenantId, OutcomeLines] = {},
 ) -> str:
     """Render the card of a run as one HTML page: no script, no resource from elsewhere.
 
@@ -97,7 +100,8 @@ def render_card(
     are several. ``item_names`` gives examples their names; an item without one is shown by
     its id. ``previous`` are the releases before, which this run is set against. Everything
     that comes from the record is escaped. The page depends on the arguments alone, so the
-    same run gives the same page.
+    same run gives the same page. ``outcomes`` tells of each tenant what came of its releases'
+    answers.
     """
     champions = {r.tenant: r for r in _releases(champion)}
     before = {each.release.tenant: each for each in previous}
@@ -109,6 +113,7 @@ def render_card(
             champions.get(tenant.tenant),
             examples,
             before.get(tenant.tenant),
+            outcomes.get(tenant.tenant),
         )
         for n, tenant in enumerate(record.tenants, start=1)
     )
@@ -132,10 +137,16 @@ def write_card(
     item_names: Mapping[str, str] = {},
     examples: tuple[Example, ...] = (),
     previous: tuple[Previous, ...] = (),
+    outcomes: Mapping[TenantId, OutcomeLines] = {},
 ) -> Path:
     """Write what :func:`render_card` renders into a file, whole or not at all; return the path."""
     page = render_card(
-        record, champion=champion, item_names=item_names, examples=examples, previous=previous
+        record,
+        champion=champion,
+        item_names=item_names,
+        examples=examples,
+        previous=previous,
+        outcomes=outcomes,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
@@ -151,6 +162,7 @@ def _tenant_page(
     champion: Release | None,
     examples: tuple[Example, ...],
     previous: Previous | None,
+    outcomes: OutcomeLines | None,
 ) -> TenantPage:
     fitted = leaderboard.ranked(run.candidates, run.winner)
     winner = next((c for c in fitted if c.name == run.winner), None)
@@ -173,6 +185,7 @@ def _tenant_page(
         slices=slice_tables(run.behave) if run.behave is not None else (),
         traits=traits(run.behave) if run.behave is not None else (),
         previous=previous.release if previous is not None else None,
+        outcomes=outcomes,
         changes=changes(previous, record, run, winner) if previous is not None else (),
         examples=tuple(e for e in examples if e.tenant == run.tenant),
     )
