@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wherry.errors import ModelError
+from wherry.learn.embedding import embed
 from wherry.learn.prod2vec import Prod2Vec
 from wherry.learn.sessions import Sessions
 from wherry.learn.skipgram import train
@@ -29,6 +30,7 @@ def vectors(**changes: object) -> np.ndarray:
 
 def test_it_keeps_the_contract():
     check_model(Prod2Vec, **SMALL)
+    check_model(Prod2Vec, dimensions=8, epochs=0, repeat=0.0)
 
 
 def test_the_best_items_are_of_the_session_s_half():
@@ -49,6 +51,13 @@ def test_training_draws_items_of_one_half_together():
 def test_the_seed_decides_the_vectors():
     assert np.array_equal(vectors(), vectors())
     assert not np.array_equal(vectors(), vectors(seed=2))
+
+
+def test_without_an_epoch_the_vectors_are_the_spectral_ones():
+    sessions = halves()
+    centred = embed(sessions, seed=1, dimensions=16)
+    centred[:20] -= centred[:20].mean(axis=0)
+    assert vectors(epochs=0) == pytest.approx(centred, abs=1e-6)
 
 
 def test_more_epochs_move_the_vectors_on():

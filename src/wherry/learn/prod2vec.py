@@ -43,7 +43,8 @@ class Prod2Vec:
 
     1. The vectors, of ``dimensions`` numbers, are those of
        :func:`wherry.learn.skipgram.train`: items that stand within ``window`` events of the same
-       items lie close together.
+       items lie close together. With ``epochs`` of 0 they are those that training begins with,
+       :func:`wherry.learn.embedding.embed`.
     2. The session's vector is the sum of its last 50 items', each divided by
        (1 + events since) ** ``decay``. The softmax of ``temperature`` times the cosines is
        each item's share.
@@ -54,13 +55,13 @@ class Prod2Vec:
     """
 
     name: ClassVar[str] = "prod2vec"
-    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS, _but(decay=0.5))
+    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS, _but(epochs=0), _but(decay=0.5))
     space: ClassVar[Space] = {
         "dimensions": Range(32, 128, log=True),
         "window": Range(1, 10, log=True),
         "negatives": Range(3, 20, log=True),
         "alpha": Range(-0.5, 1.0),
-        "epochs": Range(2, 20, log=True),
+        "epochs": Range(0, 10),
         "rate": Range(0.01, 0.2, log=True),
         "decay": Range(0.0, 2.0),
         "temperature": Range(6.0, 30.0),
@@ -79,10 +80,11 @@ class Prod2Vec:
         temperature: float = 10.0,
         repeat: float = 1.0,
     ) -> None:
-        if min(dimensions, window, negatives, epochs) < 1:
+        if min(dimensions, window, negatives, epochs + 1) < 1:
             raise ModelError(
                 f"prod2vec was given dimensions={dimensions}, window={window}, "
-                f"negatives={negatives} and epochs={epochs}; all must be above 0."
+                f"negatives={negatives} and epochs={epochs}; epochs must be 0 or more, the others "
+                "above 0."
             )
         self.dimensions, self.window, self.negatives = dimensions, window, negatives
         self.alpha, self.epochs, self.rate = alpha, epochs, rate
