@@ -313,9 +313,10 @@ class Serve(Table, frozen=True):
     ``max_explained`` if each comes with why it is there. Of a session the latest
     ``max_session_items`` are looked at. Every ``refresh_seconds`` the server looks for a new
     champion. Of the answers the share ``log_answers`` is logged (1: all, 0: none), drawn by
-    request. ``workers`` processes answer on the one port (0: one for each core). ``rules`` are
-    the shop's standing rules, ``[[serve.rules]]``, each with a name of its own and an
-    ``action``; [serving](serve.md#rules) has them all.
+    request. ``workers`` processes answer on the one port (0: one for each core). What a page has
+    shown is known for ``page_seconds`` after its last answer. ``rules`` are the shop's standing
+    rules, ``[[serve.rules]]``, each with a name of its own and an ``action``;
+    [serving](serve.md#rules) has them all.
     """
 
     host: str = "127.0.0.1"
@@ -327,6 +328,7 @@ class Serve(Table, frozen=True):
     refresh_seconds: Positive = 1.0
     workers: Annotated[int, Meta(ge=0, le=256)] = 1
     log_answers: Share = 1.0
+    page_seconds: Positive = 300.0
     rules: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
@@ -334,8 +336,8 @@ class Serve(Table, frozen=True):
         for place, name in enumerate(names):
             if not name:
                 raise ValueError(f"rules[{place}] has no name; the log counts it by its name")
-            if name == "request":
-                raise ValueError("a rule is named 'request', as those of requests are counted")
+            if name in ("request", "page"):
+                raise ValueError(f"a rule is named {name!r}, as those of requests are counted")
             if name in names[:place]:
                 raise ValueError(f"two rules have the name {name!r}")
 

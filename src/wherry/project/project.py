@@ -41,6 +41,7 @@ from wherry.lake import (
 )
 from wherry.learn.answer import Query
 from wherry.live.availability import LiveAvailability
+from wherry.live.pages import ShownOnPages
 from wherry.live.sessions import LiveSessions
 from wherry.live.store import LiveStore
 from wherry.project.availability import AvailabilityCare
@@ -520,6 +521,7 @@ class Project:
             keys=self.keys,
             live=self.live_sessions,
             availability=self.live_availability,
+            pages=ShownOnPages(self.live_store, keep_seconds=self.settings.serve.page_seconds),
             siblings=siblings,
         )
 

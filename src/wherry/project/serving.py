@@ -16,6 +16,7 @@ from wherry.errors import ModelError, RegistryError
 from wherry.lake import Lake, read_published
 from wherry.learn.models import load_released_model
 from wherry.live.availability import LiveAvailability
+from wherry.live.pages import ShownOnPages
 from wherry.live.sessions import LiveSessions
 from wherry.project.collecting import answer_log, collect_routes, utc_microseconds
 from wherry.project.home import Home
@@ -38,6 +39,7 @@ def serving_app(
     keys: Keys,
     live: LiveSessions,
     availability: LiveAvailability,
+    pages: ShownOnPages,
     siblings: SiblingsOf | None = None,
 ) -> ASGIApp:
     """The application that answers recommendations and takes events in."""
@@ -63,6 +65,7 @@ def serving_app(
         visitors=PrecomputedLists(home.precomputed),
         siblings=siblings,
         availability=availability,
+        pages=pages,
         rollouts=Rollouts(home.rollouts, home.registry).read,
     )
 

@@ -18,6 +18,7 @@ from wherry.domain import ItemId, LoggedAnswer, Role, SessionId, VisitorId
 from wherry.errors import InboxUnavailable
 from wherry.learn.answer import Answer, Query
 from wherry.serve.metrics import Metrics
+from wherry.serve.page import Page
 from wherry.serve.recommender import Recommender
 from wherry.serve.request import RecommendRequest
 
@@ -129,6 +130,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     began: float
     now: int | None = None
     is_live: bool = False
+    page: Page | None = None
     role: Role = Role.CHAMPION
     rollout: str = ""
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 import wherry
 from wherry.collect.keys import Keys
 from wherry.live.availability import LiveAvailability
+from wherry.live.pages import ShownOnPages
 from wherry.serve.answers import AnswerLog
 from wherry.serve.asking import Asking
 from wherry.serve.availability import AVAILABILITY, AvailabilityRoute
@@ -67,6 +68,7 @@ def create_app(
     siblings: Callable[[CollectorRegistry], Siblings] | None = None,
     rollouts: RolloutSource | None = None,
     availability: LiveAvailability | None = None,
+    pages: ShownOnPages | None = None,
 ) -> ASGIApp:
     """Make the application.
 
@@ -80,7 +82,7 @@ def create_app(
     for a visitor of whom no session is known. ``siblings`` finds the other workers of
     the same server, so that each can tell the figures of all. ``rollouts`` says what is tried
     beside the champions, and is asked as often. ``availability`` is what was told of items since
-    their releases were made.
+    their releases were made, ``pages`` what the carousels of each page have shown.
     """
     metrics = Metrics()
     load = LoadedOnce(load)
@@ -97,6 +99,7 @@ def create_app(
         guard=ReadGuard(keys) if keys is not None else None,
         asking=Asking(metrics, log, shadows, available),
         available=available,
+        pages=pages,
         challengers=challengers,
         visitors=visitors,
     )

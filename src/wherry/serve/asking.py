@@ -131,6 +131,12 @@ class Asking:
             body, answer = said or recommender.recommend_json(
                 query, request_id=asked.request_id, now=asked.now
             )
+            page = None if asked.role is Role.SHADOW else asked.page
+            while page is not None and (again := page.claim(recommender, answer, query)):
+                query = again
+                body, answer = recommender.recommend_json(
+                    query, request_id=asked.request_id, now=asked.now
+                )
         except UsageError:
             raise
         except Exception as error:

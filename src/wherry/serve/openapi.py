@@ -17,7 +17,7 @@ from wherry.serve.collect_openapi import (
 )
 from wherry.serve.health import Health, Readiness
 from wherry.serve.problem import ErrorBody
-from wherry.serve.recommender import Recommendation
+from wherry.serve.recommender import CarouselRecommendations, Recommendation
 from wherry.serve.request import PARAMETERS, Parameter, RecommendRequest
 
 _PROBLEMS = {
@@ -43,7 +43,7 @@ def openapi(
     paths, types = _operating_paths(), [ErrorBody, Health, Readiness]
     if recommends:
         paths |= _recommend_paths()
-        types += [RecommendRequest, Recommendation]
+        types += [RecommendRequest, Recommendation, CarouselRecommendations]
     if collects:
         paths |= collect_paths()
         types += COLLECT_TYPES
@@ -85,10 +85,16 @@ def _recommend_paths() -> dict[str, Any]:
                     "required": True,
                     "content": {"application/json": {"schema": reference(RecommendRequest)}},
                 },
-                "responses": answers,
+                "responses": {**answers, "200": _list_or_carousels()},
             },
         },
     }
+
+
+def _list_or_carousels() -> dict[str, Any]:
+    words = "The items recommended, best first; or each carousel with its items."
+    schema = {"anyOf": [reference(Recommendation), reference(CarouselRecommendations)]}
+    return {"description": words, "content": {"application/json": {"schema": schema}}}
 
 
 def _operating_paths() -> dict[str, Any]:

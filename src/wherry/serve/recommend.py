@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter, time_ns
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from wherry.domain import TenantId, VisitorId
+from wherry.domain.session import SessionItems
 from wherry.errors import UsageError, did_you_mean
 from wherry.learn.answer import Query
 from wherry.learn.rulebook import RuleError
+from wherry.live.pages import ShownOnPages
 from wherry.serve.answers import Asked
 from wherry.serve.asking import Asking, Later, Told
 from wherry.serve.available import AvailableNow
 from wherry.serve.bodies import ClientGone
 from wherry.serve.challengers import Challengers
 from wherry.serve.champions import Champions
-from wherry.serve.choice import choose
+from wherry.serve.choice import Choice, choose
 from wherry.serve.credentials import without_key_fields
 from wherry.serve.guard import ReadGuard, asked_by
 from wherry.serve.metrics import Metrics
+from wherry.serve.page import Page
 from wherry.serve.precomputed import VisitorLookup, for_visitor
 from wherry.serve.problem import JSON_HEADERS, Headers, RequestError, problem_body
 from wherry.serve.recommender import Recommender
@@ -30,6 +35,7 @@ from wherry.serve.request import (
     Limits,
     RecommendRequest,
     how_many,
+    of_carousel,
     read_json,
     read_link,
     rules_of,
@@ -68,12 +74,14 @@ class RecommendRoute:
         clock: Callable[[], int] = milliseconds_now,
         visitors: VisitorLookup | None = None,
         available: AvailableNow | None = None,
+        pages: ShownOnPages | None = None,
     ) -> None:
         self._asking = asking
         self._challengers = challengers
         self._clock = clock
         self._visitors = visitors
         self._available = available
+        self._pages = pages
         self._guard = guard
         self._champions = champions
         self._metrics = metrics
@@ -163,11 +171,57 @@ class RecommendRoute:
         self, request: RecommendRequest, request_id: str, began: float
     ) -> tuple[bytes, Later | None]:
         champion = self._champion(tenant_of(request))
-        k = how_many(request, self._limits)
         session = await self._sessions.find(request, champion.tenant)
+        contest = self._challengers.get(champion.tenant) if self._challengers else None
+        choice = choose(champion, contest, request, request_id)
+        now, page = self._clock(), None
+        if request.page_id is not None or request.carousels:
+            page = Page(champion.tenant, request.page_id, self._pages, now)
+        asked = Asked(
+            request_id=request_id,
+            request=request,
+            began=began,
+            now=now,
+            is_live=session.is_live,
+            page=page,
+        )
+        if not request.carousels:
+            return await self._list(asked, session, choice, champion)
+        return await self._carousels(asked, session, choice, champion)
+
+    async def _carousels(
+        self, asked: Asked, session: SessionItems, choice: Choice, champion: Recommender
+    ) -> tuple[bytes, Later | None]:
+        """The answer to several carousels of a page, one after the other."""
+        for each in asked.request.carousels:
+            how_many(of_carousel(asked.request, each), self._limits)  # all of them, or none
+        bodies: list[bytes] = []
+        rest: list[Later] = []
+        for each in asked.request.carousels:
+            one = msgspec.structs.replace(
+                asked,
+                request_id=f"{asked.request_id}.{each.name}",
+                request=of_carousel(asked.request, each),
+                began=asked.began if not bodies else perf_counter(),
+            )
+            body, later = await self._list(one, session, choice, champion)
+            bodies.append(b'{"name":"%b",%b' % (each.name.encode(), body[1:]))
+            if later is not None:
+                rest.append(later)
+        whole = b'{"carousels":[%b],"request_id":"%b"}' % (
+            b",".join(bodies),
+            asked.request_id.encode(),
+        )
+        return whole, partial(_all, rest) if rest else None
+
+    async def _list(
+        self, asked: Asked, session: SessionItems, choice: Choice, champion: Recommender
+    ) -> tuple[bytes, Later | None]:
+        """The answer to one list."""
+        request = asked.request
         query = Query(
             session.items[-self._limits.max_session_items :],
-            k,
+            how_many(request, self._limits),
             request.filter,
             request.exclude,
             session.purchased,
@@ -176,35 +230,29 @@ class RecommendRoute:
         )
         if not session.items and request.visitor_id and self._visitors is not None:
             query = for_visitor(query, champion, VisitorId(request.visitor_id), self._visitors)
-        now = self._clock()
-        asked = Asked(
-            request_id=request_id, request=request, began=began, now=now, is_live=session.is_live
-        )
-        contest = self._challengers.get(champion.tenant) if self._challengers else None
-        choice = choose(champion, contest, request, request_id)
+        if asked.page is not None:
+            query = asked.page.without_shown(query)
         try:
             explained = None
             if request.explain:
-                explained = await self._explained(choice.recommender, query, request_id, now)
+                explained = await self._explained(choice.recommender, query, asked)
             return self._asking.ask(choice, champion, asked, query, explained)
         except UsageError as error:
             field = "rules" if isinstance(error, RuleError) else "filter"
             raise RequestError(422, str(error), field=field) from error
 
-    async def _explained(
-        self, recommender: Recommender, query: Query, request_id: str, now: int
-    ) -> Told | None:
+    async def _explained(self, recommender: Recommender, query: Query, asked: Asked) -> Told | None:
         """The answer with why each item is there, None where the model fails to say so."""
         try:
             if self._available is not None:
                 recommender = self._available.see(recommender)
             return await asyncio.to_thread(
-                recommender.explain_json, query, request_id=request_id, now=now
+                recommender.explain_json, query, request_id=asked.request_id, now=asked.now
             )
         except UsageError:
             raise
         except Exception:  # a model may be a user's own and explain itself wrongly
-            logger.exception("Request %s is answered, but can't be explained.", request_id)
+            logger.exception("Request %s is answered, but can't be explained.", asked.request_id)
             return None
 
     def _champion(self, tenant: TenantId) -> Recommender:
@@ -220,6 +268,11 @@ class RecommendRoute:
             f"Tenant {tenant!r} has no release yet. Run: wherry run",
             headers=[(b"retry-after", self._retry_after)],
         )
+
+
+def _all(rest: list[Later]) -> None:
+    for later in rest:
+        later()
 
 
 def _is_json(content_type: bytes) -> bool:

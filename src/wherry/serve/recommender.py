@@ -70,6 +70,20 @@ class Recommendation(Provenance, frozen=True, kw_only=True, gc=False):
     items: list[RecommendedItem]
 
 
+class CarouselRecommendation(Recommendation, frozen=True, kw_only=True, gc=False):
+    """The items of one carousel of a page."""
+
+    name: str
+
+
+class CarouselRecommendations(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The carousels of a page, in the order in which they were asked for; each has a request id
+    of its own, by which it is logged."""
+
+    carousels: list[CarouselRecommendation]
+    request_id: str
+
+
 class Recommender:
     """A release that is ready to answer; nothing about it changes, so threads may share it."""
 

@@ -27,6 +27,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_000_000
 
 
+class Carousel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of a page's lists: what it asks beside what the request asks for all of them."""
+
+    name: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="What the answer calls it.")
+    ]
+    k: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="How many items; else the request's.")
+    ] = None
+    filter: Annotated[
+        dict[str, Word | list[Word] | Range],
+        Meta(description="What its items must have, instead of what the request asks of them."),
+    ] = {}
+    rules: Annotated[
+        list[Rule], Meta(max_length=20, description="Rules for it, after the request's.")
+    ] = []
+
+
 class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to recommend, and to whom. All fields may be left out."""
 
@@ -69,6 +87,17 @@ class RecommendRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         list[str],
         Meta(max_length=20, description="Names of the shop's own boosts, caps and pins to leave."),
     ] = []
+    page_id: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)] | None,
+        Meta(description="A page, as the shop calls it: what it has shown is not shown again."),
+    ] = None
+    carousels: Annotated[
+        list[Carousel],
+        Meta(
+            max_length=20,
+            description="Several lists, answered together: none repeats an item of those before.",
+        ),
+    ] = []
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -96,6 +125,7 @@ PARAMETERS = (
     Parameter("purchased", _TEXT, "Items just bought" + _COMMAS, True),
     Parameter("explain", {"type": "boolean"}, "Whether each item comes with why it is there."),
     Parameter("without_rules", _TEXT, "The shop's boosts, caps and pins to leave" + _COMMAS, True),
+    Parameter("page_id", _TEXT, "A page: what it has shown is not shown again."),
     Parameter("tenant", _TEXT, "The shop that is asked about."),
 )
 """The parameters of the form for links; ``filter.NAME`` filters by any other attribute."""
@@ -192,7 +222,7 @@ def _misfit(message: str, known: Iterable[str]) -> RequestError:
     unknown = _UNKNOWN.search(message)
     if unknown:
         name, place = unknown[1], (unknown[2] or "").removeprefix("$.").replace("[...]", "")
-        inner = _RULE_FIELDS if place.startswith("rules") else ("min", "max") if place else known
+        inner = _RULE_FIELDS if "rules" in place else ("min", "max") if place else known
         field = f"{place}.{name}" if place else name
         return RequestError(
             400, f"Unknown field {field!r}.{did_you_mean(name, inner)}", field=field
@@ -230,6 +260,17 @@ def rules_of(request: RecommendRequest) -> list[Rule]:
                 field="rules",
             )
     return request.rules
+
+
+def of_carousel(request: RecommendRequest, carousel: Carousel) -> RecommendRequest:
+    """A request for one of its carousels alone."""
+    return msgspec.structs.replace(
+        request,
+        k=carousel.k or request.k,
+        filter={**request.filter, **carousel.filter},
+        rules=[*request.rules, *carousel.rules],
+        carousels=[],
+    )
 
 
 def tenant_of(request: RecommendRequest) -> TenantId:
