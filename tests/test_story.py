@@ -65,6 +65,30 @@ def asked(client: httpx.Client, items: list[str]) -> dict[str, Any]:
     return answer
 
 
+def told(client: httpx.Client, event: dict[str, Any]) -> None:
+    """Send an event; it must be taken."""
+    response = client.post("/v1/events", json=event)
+    assert response.json()["taken"] == 1, response.text
+
+
+def shown_to(client: httpx.Client, visitor: str) -> dict[str, Any]:
+    """What the server recommends to a visitor of whom it knows itself."""
+    response = client.post("/v1/recommend", json={"visitor_id": visitor, "k": 5})
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def seen_by(client: httpx.Client, visitors: list[str], *, until: set[str]) -> dict[str, str]:
+    """Which release answers each visitor, once all of these answer somebody."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        models = {visitor: shown_to(client, visitor)["model"] for visitor in visitors}
+        if set(models.values()) == until:
+            return models
+        assert time.monotonic() < deadline, models
+
+
 def answers_as(client: httpx.Client, items: list[str], model: str) -> dict[str, Any]:
     """Ask until a version answers."""
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -145,3 +169,31 @@ def test_from_raw_events_to_recommendations_that_are_tested_and_can_be_taken_bac
         # One command takes it back, under the running server.
         assert wherry("rollback")["version"] == 1
         assert answers_as(client, items, "recommender@1")["items"] == by_http["items"]
+
+        # What a visitor does counts in the next answer.
+        told(client, {"event_type": "view", "visitor_id": "anna", "items": [{"id": items[0]}]})
+        for_anna = shown_to(client, "anna")
+        assert for_anna["items"] == asked(client, items[:1])["items"]
+        clicked = for_anna["items"][1]["item"]
+        told(
+            client,
+            {"event_type": "click", "visitor_id": "anna", "items": [{"id": clicked}],
+             "properties": {"request_id": for_anna["request_id"]}},
+        )  # fmt: skip
+
+        # A release is tried on some visitors, who stay with it, and then on all.
+        wherry("release", "2", "--canary", "50%")
+        visitors = [f"visitor-{number}" for number in range(40)]
+        models = seen_by(client, visitors, until={"recommender@1", "recommender@2"})
+        assert seen_by(client, visitors, until=set(models.values())) == models
+        assert wherry("promote")["version"] == 2
+        answers_as(client, items, "recommender@2")
+        acts = [each["act"] for each in wherry("decisions")["decisions"]]
+        assert acts[:2] == ["promoted", "started"]
+
+    # Events and answers are in the log, and what came of the answers in a table.
+    wherry("run", "--only", "load")
+    wherry("run", "--only", "transform")
+    wherry("run", "--only", "publish")
+    clicks = {each["group"]: each["clicks"] for each in wherry("outcomes")}
+    assert clicks["recommender@1"] >= 1

@@ -42,7 +42,7 @@ JUDGING = "judging"
 """The folder of what judging needs beside the answers."""
 
 _CATALOGUE = """
-SELECT COLUMNS(column -> list_contains($wanted, column))
+SELECT COLUMNS(lambda c: list_contains($wanted, c))
 FROM lake.marts.items WHERE tenant = $tenant ORDER BY item_id
 """
 _WANTED = [
