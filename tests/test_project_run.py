@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from conftest import NOW, write_settings
-from wherry.domain import Outcome, RunRecord
+from wherry.domain import Act, Outcome, RunRecord
 from wherry.errors import UsageError
 from wherry.lake import newest_snapshot, read_published
 from wherry.project import Project
@@ -252,3 +252,22 @@ def test_data_that_grows_old_is_audited_again_and_trains_nothing(
 @pytest.fixture
 def clock() -> Callable[[datetime], Callable[[], datetime]]:
     return lambda now: lambda: now
+
+
+def test_a_winner_is_tried_beside_the_champion_where_the_settings_say_so(shop: Path) -> None:
+    write_settings(shop, '[release]\nmode = "canary"\nshare = 0.25\n')
+    project = Project.open(shop, clock=lambda: NOW)
+    (tenant,) = project.run(start="release").tenants
+    assert tenant.trial == "is tried: canary, 25% of visitors"
+    champion, tried = project.champion(), project.releasing().rollouts.of(tenant.tenant)
+    assert champion is not None
+    assert tried is not None
+    assert (champion.version, tried.release.version) == (1, 2)
+    # The next one waits, and nobody's trial is disturbed, whatever the mode.
+    write_settings(shop)
+    (tenant,) = Project.open(shop, clock=lambda: NOW).run(start="release").tenants
+    assert tenant.trial == "waits, since recommender@2 is being tried"
+    assert project.champion() == champion
+    assert project.releasing().rollouts.of(tenant.tenant) == tried
+    acts = [each.act for each in project.releasing().log.read().decisions]
+    assert acts == [Act.REGISTERED, Act.STARTED, Act.RELEASED]
