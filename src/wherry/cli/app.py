@@ -205,6 +205,24 @@ def outcomes(
 
 
 @app.command()
+def skew(
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, help="How many logged answers to draw.")
+    ] = 1_000,
+    days: Annotated[int, typer.Option("--days", min=1, help="Of how many of the newest days.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed draws others.")] = 1,
+    tenant: TenantOption = "default",
+    project: ProjectOption = _HERE,
+    json: JsonOption = False,
+) -> None:
+    """Compute logged answers again offline: every difference, and its cause."""
+    from wherry.cli import skew as command
+
+    code = command.skew(project, sample, days, seed, tenant, Output(as_json=json))
+    raise typer.Exit(code)
+
+
+@app.command()
 def releases(
     tenant: TenantOption = "default", project: ProjectOption = _HERE, json: JsonOption = False
 ) -> None:

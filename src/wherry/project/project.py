@@ -61,6 +61,7 @@ from wherry.project.run import Reporter, Run
 from wherry.project.scaffold import scaffold
 from wherry.project.serving import SiblingsOf, load_champion, serving_app
 from wherry.project.sessions import read_newest_sessions
+from wherry.project.skew import prove
 from wherry.project.versions import code_version
 from wherry.project.workers import run_workers, worker_count
 from wherry.registry import Registry, Rollouts
@@ -84,6 +85,7 @@ from wherry.watch import (
     read_outcomes,
     read_volumes,
 )
+from wherry.watch.skew import Skew
 
 Clock = Callable[[], datetime]
 
@@ -359,6 +361,20 @@ class Project:
             return ()
         with self.lake.reader(published.snapshot) as con:
             return read_outcomes(con, tenant_id(tenant), by=by, days=days)
+
+    def skew(
+        self, *, sample: int = 1_000, days: int = 1, seed: int = 1, tenant: str = DEFAULT_TENANT
+    ) -> Skew:
+        """Compute logged answers again and say what differs; see :mod:`wherry.watch.skew`."""
+        return prove(
+            self.lake,
+            self.registry,
+            self.settings,
+            tenant_id(tenant),
+            count=sample,
+            days=days,
+            seed=seed,
+        )
 
     def releases(self, tenant: str = DEFAULT_TENANT) -> list[Release]:
         """A tenant's releases, the newest first."""
