@@ -82,9 +82,11 @@ def prove(
     """Compute a sample of a tenant's logged answers again; see :mod:`wherry.watch.skew`.
 
     Raises:
-        LakeError: there is no lake yet.
+        LakeError: the lake can't be read.
         RegistryError: the registry can't be asked.
     """
+    if not lake.exists():
+        return Skew(tenant=tenant)
     definition = Definition(
         gap=gap_microseconds(settings.sessions.gap_minutes),
         given=round(settings.live.given_session_hours * _HOUR),

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import duckdb
 
@@ -27,22 +28,41 @@ class Telling(NamedTuple):
     told_at: int
 
 
+class _News(NamedTuple):
+    """What a release's own catalogue does not know, in the order of time: when it was told, of
+    which item by its number, and what."""
+
+    times: list[int]
+    codes: list[int]
+    tellings: list[Telling]
+
+
 class Tellings:
     """What was told of a tenant's items over HTTP, in the order in which it came."""
 
     def __init__(self, tellings: Sequence[Telling]) -> None:
         self._all = tellings
         self._times = [each.told_at for each in tellings]
+        self._news: WeakKeyDictionary[Answerer, _News] = WeakKeyDictionary()
 
     def by(self, at: int, answerer: Answerer) -> dict[int, Telling]:
         """What had been told by a time that a release's own catalogue did not know yet, the
         newest of each item, by its number."""
-        told: dict[int, Telling] = {}
-        for each in self._all[: bisect_right(self._times, at)]:
-            code = answerer.vocabulary.code(each.item)
-            if code is not None and each.told_at > answerer.catalogue.told_at[code]:
-                told[code] = each
-        return told
+        news = self._news_for(answerer)
+        end = bisect_right(news.times, at)
+        return dict(zip(news.codes[:end], news.tellings[:end], strict=True))
+
+    def _news_for(self, answerer: Answerer) -> _News:
+        found = self._news.get(answerer)
+        if found is None:
+            found = self._news[answerer] = _News([], [], [])
+            for each in self._all:
+                code = answerer.vocabulary.code(each.item)
+                if code is not None and each.told_at > answerer.catalogue.told_at[code]:
+                    found.times.append(each.told_at)
+                    found.codes.append(code)
+                    found.tellings.append(each)
+        return found
 
     def times(self, since: int, until: int) -> list[int]:
         """When something was told after one time, up to another, the latest first."""

@@ -126,7 +126,7 @@ def _is_ready(con: duckdb.DuckDBPyConnection) -> bool:
 def _served(row: tuple[Any, ...]) -> Served:
     head, session, rest = row[:9], row[9], row[10:]
     is_live, is_given, k, wanted, own, without, exclude, purchased, items, scores, rules = rest
-    return Served(
+    values = (
         *head[:4],
         Role(head[4]),
         *head[5:],
@@ -143,3 +143,4 @@ def _served(row: tuple[Any, ...]) -> Served:
         tuple(scores or ()),
         frozenset(msgspec.json.decode(rules)) if rules else frozenset(),
     )
+    return Served._make(values)

@@ -170,7 +170,7 @@ def read_events(
             "sessions": sorted(sessions),
         },
     ).fetchall()
-    return EventLog([Came(*row[:7], row[7] or (), row[8] or ()) for row in rows])
+    return EventLog([Came._make((*row[:7], row[7] or (), row[8] or ())) for row in rows])
 
 
 def _owner(session: str | None) -> str:
