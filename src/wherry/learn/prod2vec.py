@@ -129,7 +129,8 @@ class Prod2Vec:
         weights = since ** np.float32(-self.decay)
         mean = weights @ self._vectors[session]
         mean *= self.temperature / max(float(np.linalg.norm(mean)), 1e-6)
-        scores = np.asarray(self._vectors @ mean, dtype=np.float32)
+        # Not by BLAS, whose threads wait for one another where a machine is busy.
+        scores = np.asarray(np.einsum("id,d->i", self._vectors, mean), dtype=np.float32)
         scores[self._unseen] = UNSCORED
         share_out(scores, session, self._repeats, self.repeat)
         return scores

@@ -63,7 +63,7 @@ def _recur(xp: Any, hidden: Any, fed: Any) -> Any:
     state = xp.zeros((fed.shape[0], d), dtype=fed.dtype)
 
     def step(state: Any, given: Any) -> Any:
-        own = state @ hidden
+        own = xp.einsum("rd,de->re", state, hidden)  # see Network.logits: not by BLAS
         gates = 1 / (1 + xp.exp(-(given[:, : 2 * d] + own[:, : 2 * d])))
         update, reset = gates[:, :d], gates[:, d:]
         new = xp.tanh(given[:, 2 * d :] + reset * own[:, 2 * d :])

@@ -144,7 +144,8 @@ class Network:
         is_step = np.ones((1, len(latest)), dtype=bool)
         state = self.encoder(np, self._weights, steps, is_step, lambda array: array)[0, -1]
         state *= self._settings.temperature / max(float(np.linalg.norm(state)), 1e-6)
-        return np.asarray(self._table @ state + self._bias, dtype=np.float32)
+        # Not by BLAS, whose threads wait for one another where a machine is busy.
+        return np.asarray(np.einsum("id,d->i", self._table, state) + self._bias, dtype=np.float32)
 
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The shares, repeats weighed, ``-inf`` for items never seen; see :class:`Model`."""
