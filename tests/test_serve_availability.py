@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +18,8 @@ from wherry.collect.availability import tellings_of
 from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.inbox import Inbox, Receipt
 from wherry.collect.keys import Keys
-from wherry.domain import Release, TenantId
+from wherry.domain import DEFAULT_TENANT, Release, TenantId
+from wherry.domain.availability import Telling
 from wherry.errors import InboxUnavailable
 from wherry.live.availability import LiveAvailability
 from wherry.live.store import LiveStore
@@ -145,6 +148,19 @@ def test_a_release_that_was_told_something_newer_goes_by_that(
     known.catalogue = replace(known.catalogue, told_at=told_at)
     seen = AvailableNow(live).see(Recommender(known))
     assert (seen.shows("i22"), seen.shows("i23")) == (True, False)
+
+
+def test_a_release_that_no_longer_answers_is_let_go_of(live: LiveAvailability) -> None:
+    now, old = AvailableNow(live), Recommender(answerer())
+    assert now.see(old) is old
+    gone = weakref.ref(old)
+    telling = Telling(tenant=DEFAULT_TENANT, item_id="i1", available=False, told_at=NOON)
+    live.tell([telling])
+    assert now.see(old).shows("i1") is False
+    assert old.shows("i1") is True
+    del old
+    gc.collect()
+    assert gone() is None
 
 
 def test_what_is_known_of_an_item_can_be_asked(client: Client) -> None:

@@ -352,6 +352,8 @@ class Answerer:
 
         need = query.k - len(pinned)
         found = _chosen(arrangement, ranked, need, [*pinned.values()], may_show, tally)
+        if not pinned and len(found.items) == query.k:
+            return Answer(found.items, found.scores, query.k, None, +tally)
         placed = [*pinned.values(), *found.items.tolist()]
         row = self._category(query, session)
         looked: list[_Filling] = []
@@ -371,7 +373,7 @@ class Answerer:
             np.array([scores[code] for code in items], dtype=np.float32),
             from_model,
             _source_of(rest, looked[-1]) if len(rest.items) else _NOTHING if not placed else None,
-            {name: count for name, count in tally.items() if count},
+            +tally,  # without those that changed nothing
         )
 
     def _pinned_scores(self, pinned: Mapping[int, int]) -> list[float]:

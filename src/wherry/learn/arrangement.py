@@ -45,10 +45,15 @@ class Values:
             self._rows[filled[having]] = row
             filled[having] += 1
 
-    def of(self, code: int) -> list[int]:
-        """The rows of one item, none if it lacks the attribute."""
-        rows: list[int] = self._rows[self._starts[code] : self._starts[code + 1]].tolist()
-        return rows
+    def of(self, codes: Sequence[int]) -> list[list[int]]:
+        """The rows of each item, none if it lacks the attribute."""
+        places = np.asarray(codes, dtype=np.int64)
+        starts, ends = self._starts[places].tolist(), self._starts[places + 1].tolist()
+        if not starts:
+            return []
+        if all(end - start == 1 for start, end in zip(starts, ends, strict=True)):
+            return [[row] for row in self._rows[starts].tolist()]
+        return [self._rows[a:b].tolist() for a, b in zip(starts, ends, strict=True)]
 
 
 class Gate(NamedTuple):
@@ -155,39 +160,35 @@ class Arrangement:
         if not is_whole:
             beyond = (len(codes) + 1) / self._up
             order = order[: np.searchsorted(worth[order], beyond, side="right")]
-        head = order[:k]
-        moved = head[head != np.arange(len(head))]
-        left = np.setdiff1d(np.arange(min(k, len(codes))), head)
-        for lift, its in zip(self._lifts, selected, strict=True):
-            tally[lift.name] += int(np.count_nonzero(its[moved]) + np.count_nonzero(its[left]))
+        head = order[:k].tolist()
+        moved = [place for place, before in enumerate(head) if place != before]
+        if moved:
+            changed = list({head[place] for place in moved} | ({*range(k)} - {*head}))
+            changed = [place for place in changed if place < len(codes)]
+            for lift, its in zip(self._lifts, selected, strict=True):
+                tally[lift.name] += int(np.count_nonzero(its[changed]))
         return order
 
     def _roomed(self, codes: list[int], k: int, taken: Sequence[int], tally: Tally) -> list[int]:
         """The places of the first k items of a list that keep to every cap."""
-        held: list[Counter[int]] = [Counter() for _ in self._rooms]
-        for code in taken:
-            self._sit(code, held)
+        held: list[dict[int, int]] = [{} for _ in self._rooms]
+        for room, count in zip(self._rooms, held, strict=True):
+            for own in room.values.of(taken):
+                _sit(own, count)
+        by_room = [room.values.of(codes) for room in self._rooms]
         kept: list[int] = []
-        for place, code in enumerate(codes):
-            full = self._full(code, held)
-            if full is not None:
-                tally[full] += 1
-                continue
-            self._sit(code, held)
-            kept.append(place)
-            if len(kept) == k:
-                break
+        for place in range(len(codes)):
+            for room, of_all, count in zip(self._rooms, by_room, held, strict=True):
+                if any(count.get(row, 0) >= room.at_most for row in of_all[place]):
+                    tally[room.name] += 1
+                    break
+            else:
+                for of_all, count in zip(by_room, held, strict=True):
+                    _sit(of_all[place], count)
+                kept.append(place)
+                if len(kept) == k:
+                    break
         return kept
-
-    def _full(self, code: int, held: list[Counter[int]]) -> str | None:
-        for room, count in zip(self._rooms, held, strict=True):
-            if any(count[row] >= room.at_most for row in room.values.of(code)):
-                return room.name
-        return None
-
-    def _sit(self, code: int, held: list[Counter[int]]) -> None:
-        for room, count in zip(self._rooms, held, strict=True):
-            count.update(room.values.of(code))
 
     def seated(
         self, k: int, allowed: NDArray[np.bool_], hidden: Set[int], tally: Tally
@@ -210,3 +211,8 @@ class Arrangement:
 
     def _may_show(self, code: int, allowed: NDArray[np.bool_]) -> bool:
         return bool(allowed[code]) and all(gate.passing[code] for gate in self._gates)
+
+
+def _sit(rows: list[int], held: dict[int, int]) -> None:
+    for row in rows:
+        held[row] = held.get(row, 0) + 1

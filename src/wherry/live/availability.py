@@ -46,6 +46,7 @@ class LiveAvailability:
     def __init__(self, store: LiveStore, *, most_items: int = 500_000) -> None:
         self._store = store
         self._most_items = most_items
+        self._keys: dict[TenantId, bytes] = {}
 
     def tell(
         self,
@@ -66,7 +67,10 @@ class LiveAvailability:
 
     def version(self, tenant: TenantId) -> int:
         """The number of a tenant's newest change; 0 if there is none."""
-        found = self._store.get(Noun.AVAILABILITY, _version_key(tenant))
+        key = self._keys.get(tenant)
+        if key is None:
+            key = self._keys[tenant] = _version_key(tenant)
+        found = self._store.get(Noun.AVAILABILITY, key)
         return 0 if found is None else int(_NUMBER.unpack(found)[0])
 
     def since(self, tenant: TenantId, version: int) -> list[ToldItem]:

@@ -11,11 +11,13 @@ from wherry.serve.recommender import Recommender
 
 
 class _Seen(NamedTuple):
-    """A recommender as it answers after a change, and what it took for that: code → available."""
+    """How a recommender answers after the change of this number; None: as it always did.
+
+    It never is the recommender itself, which would then be kept for ever.
+    """
 
     version: int
-    told: dict[int, bool]
-    recommender: Recommender
+    recommender: Recommender | None
 
 
 class AvailableNow:
@@ -36,20 +38,23 @@ class AvailableNow:
         seen = self._seen.get(recommender)
         if seen is None or seen.version != version:
             seen = self._seen[recommender] = self._look(recommender, version, seen)
-        return seen.recommender
+        return seen.recommender or recommender
 
     def newest(self, tenant: TenantId, items: list[str]) -> list[ToldItem | None]:
         """What was told of some items last, as far as it is still kept."""
         return [each and each[0] for each in self._live.of(tenant, items)]
 
     def _look(self, recommender: Recommender, version: int, seen: _Seen | None) -> _Seen:
-        since = 0 if seen is None or seen.version > version else seen.version
-        told = dict(seen.told) if seen is not None and since else {}
+        """What was told since it was looked at last, on top of what was known then; all of it
+        where the store was begun anew meanwhile."""
+        known = _Seen(0, None) if seen is None or seen.version > version else seen
         answerer = recommender.answerer
-        for each in self._live.since(recommender.tenant, since):
+        told: dict[int, bool] = {}
+        for each in self._live.since(recommender.tenant, known.version):
             code = answerer.vocabulary.code(each.item)
             if code is not None and each.told_at > answerer.catalogue.told_at[code]:
                 told[code] = each.available
         if not told:
-            return _Seen(version, told, recommender)
-        return _Seen(version, told, recommender.with_answerer(answerer.with_availability(told)))
+            return _Seen(version, known.recommender)
+        now = (known.recommender or recommender).answerer.with_availability(told)
+        return _Seen(version, recommender.with_answerer(now))
