@@ -117,6 +117,8 @@ class SessionKNN:
         self.decay, self.sharpness, self.spread = decay, sharpness, spread
         self.match_idf, self.item_idf = match_idf, item_idf
         self.half_life, self.further, self.repeat = half_life, further, repeat
+        self.weights = Weights(neighbours, decay, sharpness, spread, further, repeat)
+        """The parameters as the kernels of an answer take them."""
         self._index: Index | None = None
         self._local = threading.local()
 
@@ -168,13 +170,6 @@ class SessionKNN:
         self._index = Index(*(frozen(getattr(index, name), dtype) for name, dtype in arrays))
         self._local = threading.local()
         return self
-
-    @property
-    def weights(self) -> Weights:
-        """Its parameters as the kernels of an answer take them."""
-        return Weights(
-            self.neighbours, self.decay, self.sharpness, self.spread, self.further, self.repeat
-        )
 
     @property
     def index(self) -> Index:
