@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,21 @@ from wherry.domain import DEFAULT_TENANT, LoggedAnswer, Release, Role, Rule, Ten
 from wherry.domain.rule import Boost
 from wherry.errors import InboxUnavailable
 from wherry.serve import AnswerLog, CollectRoutes, Metrics, Query, Recommender, create_app
+from wherry.serve.answers import Asked, Given
+from wherry.serve.request import RecommendRequest
 
 NOW = datetime(2026, 3, 1, 12)
 RECOMMEND = "/v1/recommend"
 
 
-def answer(name: str) -> LoggedAnswer:
-    return LoggedAnswer(
-        tenant=DEFAULT_TENANT, request_id=name, answered_at=NOW, model="recommender", version=3
+RECOMMENDER = Recommender(answerer(), version=3)
+
+
+def answer(name: str) -> Given:
+    """An answer to a request of this name, of which there is nothing else to say."""
+    asked = Asked(request_id=name, request=RecommendRequest(), began=0.0)
+    return Given(
+        asked=asked, query=Query(), recommender=RECOMMENDER, answer=None, answered_at=NOW, seconds=0
     )
 
 
@@ -87,6 +95,31 @@ def test_what_is_taken_is_in_the_inbox_in_order_once_the_log_stopped() -> None:
     assert [each.request_id for each in box.kept] == [f"r{n}" for n in range(1_000)]
     assert len(box.batches) < 10
     assert figure(metrics, "wherry_answers_logged_total ") == 1_000
+
+
+def test_answers_are_made_for_the_log_beside_the_requests_a_few_between_two() -> None:
+    made: list[str] = []
+
+    class Watched(Given, frozen=True, kw_only=True, gc=False):
+        def logged(self) -> LoggedAnswer:
+            made.append(self.asked.request_id)
+            return super().logged()
+
+    box, log, seen = Box(), a_log(Metrics()), [0]
+
+    async def work() -> None:
+        for number in range(256):
+            given = answer(f"r{number}")
+            log.add(Watched(**{name: getattr(given, name) for name in given.__struct_fields__}))
+        assert not made  # whoever asked is answered by now
+        log.start(box)
+        while len(box.kept) < 256:
+            seen.append(len(made))
+            await asyncio.sleep(0)
+        await log.stop(5)
+
+    asyncio.run(work())
+    assert max(then - before for before, then in pairwise(seen)) <= 32
 
 
 def test_what_finds_no_room_is_dropped_and_counted() -> None:

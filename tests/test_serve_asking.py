@@ -12,7 +12,7 @@ from serve_shop import answerer
 from wherry.domain import DEFAULT_TENANT, LoggedAnswer, Role
 from wherry.errors import UsageError
 from wherry.serve import Query, Recommender
-from wherry.serve.answers import AnswerLog, Asked
+from wherry.serve.answers import AnswerLog, Asked, Given
 from wherry.serve.asking import Asking
 from wherry.serve.choice import Choice
 from wherry.serve.metrics import Metrics
@@ -38,8 +38,8 @@ class Notes(AnswerLog):
         super().__init__(metrics, clock=lambda: NOW, share=0.0)
         self.kept: list[LoggedAnswer] = []
 
-    def add(self, answer: LoggedAnswer) -> None:
-        self.kept.append(answer)
+    def add(self, given: Given) -> None:
+        self.kept.append(given.logged())
 
 
 class Counter:

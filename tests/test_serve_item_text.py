@@ -59,6 +59,11 @@ def test_what_can_not_be_written_is_said(scores: np.ndarray) -> None:
     assert write([0, 1], scores) is None
 
 
+@pytest.mark.parametrize("item", [-1, 3])
+def test_a_number_that_is_no_items_is_said(item: int) -> None:
+    assert write([0, item], np.array([2, 1], np.float32)) is None
+
+
 def test_arrays_that_are_read_only_or_have_strides_are_read_alike() -> None:
     scores = np.array([0.25, 9, 0.5, 9], dtype=np.float32)[::2]
     scores.flags.writeable = False

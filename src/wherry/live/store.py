@@ -54,6 +54,9 @@ class Noun(StrEnum):
     SHOWN = "shown"
     ROLLOUTS = "rollouts"
 
+    # An enumeration's own hash is computed in Python, and each look asks for a database by it.
+    __hash__ = str.__hash__
+
 
 def live_key(tenant: TenantId, *names: str) -> bytes:
     """The key of a tenant's thing. No two things share one, and all of a tenant's keys begin

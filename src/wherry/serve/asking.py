@@ -11,7 +11,7 @@ import msgspec
 from wherry.domain import Role
 from wherry.errors import UsageError
 from wherry.learn.answer import Answer, Query
-from wherry.serve.answers import AnswerLog, Asked, logged
+from wherry.serve.answers import AnswerLog, Asked, Given
 from wherry.serve.available import AvailableNow
 from wherry.serve.choice import Choice
 from wherry.serve.metrics import Metrics
@@ -67,7 +67,8 @@ class Asking:
         Raises:
             UsageError: the filter asks for what no item has.
         """
-        asked = msgspec.structs.replace(asked, role=choice.role, rollout=choice.rollout)
+        if choice.rollout or choice.role is not Role.CHAMPION:
+            asked = msgspec.structs.replace(asked, role=choice.role, rollout=choice.rollout)
         if choice.role is Role.CHALLENGER:
             return self._ask_challenger(choice, champion, asked, query, explained), None
         started = perf_counter()
@@ -165,7 +166,7 @@ class Asking:
     ) -> None:
         """Hand an answer to the log; while something is tried, every answer is evidence."""
         if self._log is not None and (asked.rollout or self._log.wants(asked.request_id)):
-            self._log.add(logged(asked, query, recommender, answer, self._log.now(), error))
+            self._add(self._log, asked, query, recommender, answer, error)
 
     def _fail(
         self, recommender: Recommender, version: int, asked: Asked, query: Query, error: str
@@ -176,8 +177,30 @@ class Asking:
             return
         role = Role.SHADOW if asked.role is Role.SHADOW else Role.CHALLENGER
         asked = msgspec.structs.replace(asked, role=role)
-        empty = logged(asked, query, recommender, None, self._log.now(), error)
-        self._log.add(msgspec.structs.replace(empty, version=version))
+        self._add(self._log, asked, query, recommender, None, error, version)
+
+    def _add(
+        self,
+        log: AnswerLog,
+        asked: Asked,
+        query: Query,
+        recommender: Recommender,
+        answer: Answer | None,
+        error: str,
+        version: int | None = None,
+    ) -> None:
+        log.add(
+            Given(
+                asked=asked,
+                query=query,
+                recommender=recommender,
+                answer=answer,
+                answered_at=log.now(),
+                seconds=perf_counter() - asked.began,
+                error=error,
+                version=version,
+            )
+        )
 
     def _is_new(self, rollout: str, error: Exception) -> bool:
         """Whether a traceback is logged: once for each kind, there may be thousands a second."""

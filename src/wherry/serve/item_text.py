@@ -32,8 +32,8 @@ class ItemTexts:
     def write(self, items: NDArray[np.int32], scores: NDArray[np.float32]) -> bytes | None:
         """Items by number with their scores, six decimals each, the objects parted by commas.
 
-        None where a score is none that this can write: no float32, a billion or more, not
-        finite.
+        None where a score is none that this can write (no float32, a billion or more, not
+        finite), or a number is no item's.
         """
         if scores.dtype != np.float32 or items.dtype != np.int32:
             return None
@@ -49,21 +49,23 @@ def _write(
     text: NDArray[np.uint8],
     offsets: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """The bytes of the list without its brackets; none where a score can't be written.
+    """The bytes of the list without its brackets; none where it can't be written.
 
     A float32 has 24 digits of two and a million 14 beside its power of two, so their product is
     exact in a double, and rounding it to the even one is what ``%.6f`` does.
     """
     size = 0
     for item in items:
+        if item < 0 or item >= len(offsets) - 1:
+            return text[:0]
         size += offsets[item + 1] - offsets[item] + _LONGEST
     out = np.empty(size, dtype=np.uint8)
     at = 0
     for place in range(len(items)):
         score = np.float64(scores[place])
+        item = items[place]
         if not abs(score) < _LARGEST:
             return out[:0]
-        item = items[place]
         for source in range(offsets[item], offsets[item + 1]):
             out[at] = text[source]
             at += 1

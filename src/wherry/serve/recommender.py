@@ -198,9 +198,12 @@ class Recommender:
         """
         query = self._mine(query)
         answer = self.answerer.answer(query, now=now)
+        return self._json(query, answer, request_id), answer
+
+    def _json(self, query: Query, answer: Answer, request_id: str) -> bytes:
         items = self._items.write(answer.items, answer.scores)
         if items is None:  # the scores are a user's own model's; JSON knows no infinity
-            return _ENCODER.encode(self._told(query, answer, request_id)), answer
+            return _ENCODER.encode(self._told(query, answer, request_id))
         provenance = Provenance(
             model=self.label,
             tenant=self.tenant,
@@ -209,7 +212,7 @@ class Recommender:
             source=_source(query),
             request_id=request_id,
         )
-        return b'%b,"items":[%b]}' % (_ENCODER.encode(provenance)[:-1], items), answer
+        return b'%b,"items":[%b]}' % (_ENCODER.encode(provenance)[:-1], items)
 
     def warm_up(self) -> None:
         """Answer once on every path, so that whatever is compiled or read late is so by now."""
@@ -217,11 +220,12 @@ class Recommender:
         seen = [ids[code] for code in self.answerer.popular[:4].tolist()]
         category = next(iter(self.answerer.catalogue.facets.get("category", {})), None)
         for session in ([], seen[:1], seen):
-            self.recommend(Query(session))
+            query = Query(session)
+            self._json(query, self.answerer.answer(query), "")
+            self.recommend(query)
             self.recommend(Query(session, exclude=seen))
             if category is not None:
                 self.recommend(Query(session, filter={"category": category}))
-        self.recommend_json(Query(seen))
 
 
 def _source(query: Query) -> Source:
