@@ -11,6 +11,7 @@ from conftest import write_settings
 from serve_shop import Client
 from wherry.domain import DEFAULT_TENANT
 from wherry.project import Project, skew
+from wherry.project.collecting import utc_microseconds
 from wherry.project.skew import KeptReleases
 from wherry.watch.skew import Cause
 
@@ -25,7 +26,7 @@ def test_a_project_proves_its_answers_and_finds_that_it_called_a_session_somethi
     shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(skew, "WINDOW", timedelta(0))
-    project = Project.open(shop)
+    project = Project.open(shop, clock=utc_microseconds)
     items = [each for items in project.newest_sessions(at_most=20) for each in items]
     now = datetime.now(UTC)
     with Client(project.serving()) as client:
