@@ -381,6 +381,14 @@ def test_each_fault_of_the_state_is_told_apart(
     assert causes(check(served(*items)))[0] is cause
 
 
+def test_a_session_with_an_id_that_another_gap_keeps_going_is_put_down_to_the_gap() -> None:
+    given = came(-40, "a")._replace(session_id="s", is_given=True)
+    skew = StateSkew(EventLog([given]), DEFINITION, timedelta(0))
+    assert skew.check(served(is_live=False)) == StateCheck(())
+    (found,) = skew.check(served("a")).explanations
+    assert (found.cause, found.low, found.high) == (Cause.GAP, 40, float("inf"))
+
+
 def test_events_that_are_missing_are_named() -> None:
     skew = StateSkew(EventLog([*EVENTS, came(-1.5, "e")]), DEFINITION, timedelta(0))
     (found,) = skew.check(served("a", "c", "e")).explanations

@@ -105,7 +105,7 @@ class _Case:
         """Between which bounds a gap lies that gives what was served."""
         times = [each.at for each in self.events if not each.is_given]
         apart = {b - a for a, b in pairwise(times)}
-        apart |= {abs(self.at - time) for time in times}
+        apart |= {abs(self.at - each.at) for each in self.events}
         bounds = sorted({0, *apart})[: 2 * _MOST_TRIED]
         fits = [self.is_like(self.under(gap=max(low, 1), as_lake=False)) for low in bounds]
         if True not in fits:
