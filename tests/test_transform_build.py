@@ -318,11 +318,12 @@ def test_availability_is_as_it_was_told_last_in_whatever_order_that_is_loaded(sh
     expected = []
     for item in sorted({item for item, _ in by}):
         listed, live = by.get((item, "file")), by.get((item, "http"))
-        found = listed[2] if listed else None
-        if live and (not listed or listed[2] is None or live[0] >= listed[0]):
-            found = live[2]
-        expected.append((item, found, listed is not None))
-    rows = "SELECT item_id, available, in_catalogue FROM marts.items ORDER BY 1"
+        found, hour = (listed[2], listed[0]) if listed else (None, 0)
+        if live and (found is None or live[0] >= hour):
+            found, hour = live[2], live[0]
+        told_at = None if found is None else START + timedelta(hours=hour)
+        expected.append((item, found, told_at, listed is not None))
+    rows = "SELECT item_id, available, available_told_at, in_catalogue FROM marts.items ORDER BY 1"
     assert shop.rows(rows) == expected
     hashes = shop.hashes()
     shop.transform(full_refresh=True)

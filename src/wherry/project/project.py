@@ -41,6 +41,7 @@ from wherry.project.skew import prove
 from wherry.project.status import ProjectStatus, TenantState, read_status
 from wherry.project.versions import code_version
 from wherry.serve import (
+    AvailableNow,
     Recommendation,
     Recommender,
 )
@@ -289,7 +290,8 @@ class Project(Servers):
         k = self.settings.serve.k if k is None else k
         if not 1 <= k <= self.settings.serve.max_k:
             raise UsageError(f"k is {k}; it must lie between 1 and {self.settings.serve.max_k}.")
-        query, recommender = Query(session=tuple(items), k=k), self.recommender(tenant)
+        query = Query(session=tuple(items), k=k)
+        recommender = AvailableNow(self.live_availability).see(self.recommender(tenant))
         now = int(self._clock().replace(tzinfo=UTC).timestamp() * 1000)
         if why:
             return recommender.explain(query, now=now)

@@ -4,6 +4,7 @@ from wherry.domain.session import SessionItems
 from wherry.learn.answer import Fallback, Query
 from wherry.serve.answers import AnswerLog
 from wherry.serve.app import create_app, create_collect_app
+from wherry.serve.available import AvailableNow
 from wherry.serve.collect import CollectLimits, CollectRoutes
 from wherry.serve.metrics import Metrics
 from wherry.serve.recommender import (
@@ -23,6 +24,7 @@ from wherry.serve.workers import READY, Workers
 __all__ = [
     "READY",
     "AnswerLog",
+    "AvailableNow",
     "CollectLimits",
     "CollectRoutes",
     "Fallback",

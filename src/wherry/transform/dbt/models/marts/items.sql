@@ -82,7 +82,10 @@ select
     attributes, told_at,
     told_at is not null as in_catalogue,
     first_seen_at, last_seen_at, views, clicks, adds, purchases,
-    case when is_live then live_told_at else told_at end as available_told_at,
+    case
+        when is_live then live_told_at
+        when listed_available is not null then told_at
+    end as available_told_at,
     listed_available, live_available, live_told_at
 from (
     select
