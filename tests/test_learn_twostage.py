@@ -109,3 +109,34 @@ def test_beyond_the_candidates_the_first_stage_s_score_is_explained():
     (told,) = model.explain(question, [last])
     assert told.retrieved is None
     assert {part.carrier for part in told.parts} == {"history"}
+
+
+def test_only_with_a_neural_model_may_metrics_differ_on_another_machine():
+    assert TwoStage().tolerance == 0
+    assert TwoStage(neural="gru4rec").tolerance == twostage.GRU4Rec.tolerance > 0
+
+
+@needs_lightgbm
+def test_no_question_of_the_trees_is_put_to_a_network_that_has_seen_it(monkeypatch):
+    """A network that counts stands in for one that is trained."""
+    seen, asked = [], []
+
+    class Counting:
+        tolerance = 0.02
+
+        def fit(self, sessions, *, seed):
+            seen.append(len(sessions))
+            self.counts = np.log1p(sessions.item_counts()).astype(np.float32)
+            return self
+
+        def logits(self, session):
+            asked.append(len(seen))
+            return self.counts
+
+    monkeypatch.setitem(twostage._NETWORKS, "gru4rec", Counting)
+    sessions = example_sessions()
+    model = TwoStage(**SMALL, tail=0.5, neural="gru4rec").fit(sessions, seed=1)
+    assert seen == [len(sessions) // 2, len(sessions)]
+    assert set(asked) == {1}  # the trees' questions: none to the network that knows all
+    assert len(model.recommend(np.array([3], dtype=np.int32), 5).items) == 5
+    assert asked[-1] == 2
