@@ -1,7 +1,7 @@
 """implicit's item-to-item neighbours and its ALS, with a session as the user.
 
-``K`` of BM25 and the ALS's numbers are implicit's defaults, but for the iterations: the budget's
-epochs. A session's factors are calculated from its prefix, as implicit does for a new user.
+BM25 has implicit's defaults, and so has the ALS, but for 64 factors in place of 100. Iterations are
+the budget's epochs. A session's factors are calculated from its prefix, as for any new user.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Meter:
 
     def __str__(self) -> str:
         cut = ", CUT OFF by the budget" if self.epochs < self._budget.epochs - 0.01 else ""
-        return f"{self.epochs:.2f} of {self._budget.epochs} epochs{cut}"
+        return f"{self.epochs:.3f} of {self._budget.epochs} epochs{cut}"
 
 
 def run(rivals: dict[str, Callable[[], Rival]]) -> None:
