@@ -1,6 +1,7 @@
 """Recommendations over HTTP, beside the same server answering a constant and the kernel alone.
 
     python benchmarks/serve.py [--data ../shared/data] [--items 37000 500000 1000000]
+    python benchmarks/serve.py --quick            # does it run?
     python benchmarks/serve.py --by items         # the session's items in the request
 
 The server is a project's own, with its live sessions and the log of answers on: the sessions are
@@ -59,9 +60,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=10_000, help="a round and server")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the open loop")
+    parser.add_argument(
+        "--quick", action="store_true", help="a minute for the smallest shop, to see that it runs"
+    )
     parser.add_argument("--serve", choices=("constant", "recommend"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.quick:
+        options.items, options.rounds = options.items[:1], 2
+        options.requests, options.seconds = 2_000, 3.0
     if options.serve:
         answer_requests(options.serve, options.folder)
         return

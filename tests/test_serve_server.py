@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
+import uvicorn
 
 from serve_shop import release, write_release
 from wherry.domain import DEFAULT_TENANT, Mode, Rollout, draw
@@ -25,6 +27,7 @@ from wherry.serve import serve
 PROGRAM = """
 import sys
 from pathlib import Path
+from typing import Any
 from serve_shop import load, release
 from wherry.registry import Rollouts
 from wherry.serve import Recommender, SessionItems, create_app, serve
@@ -296,3 +299,19 @@ def test_an_application_that_does_not_start_is_an_error() -> None:
 
 async def nothing(scope: object, receive: object, send: object) -> None:
     raise RuntimeError("no application")
+
+
+def test_no_thread_keeps_the_interpreter_for_long_while_requests_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("Nobody asks.")
+
+    seen: list[float] = []
+    monkeypatch.setattr(
+        uvicorn.Server, "run", lambda *_, **__: seen.append(sys.getswitchinterval())
+    )
+    before = sys.getswitchinterval()
+    serve(app, port=0)
+    assert seen == [pytest.approx(0.0005)]
+    assert sys.getswitchinterval() == pytest.approx(before)

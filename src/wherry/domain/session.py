@@ -184,8 +184,8 @@ def fold(items: Sequence[T], kinds: Sequence[int]) -> list[T]:
     >>> fold(["tent", "tent", "boat", "boat"], [0, 2, 0, 0])
     ['tent', 'boat', 'boat']
     """
-    if not items:
-        return []
+    if not items or kinds.count(kinds[0]) == len(kinds):  # such as views alone, as most are
+        return list(items)
     pairs = zip(items, items[1:], kinds, kinds[1:], strict=False)
     kept = [item for item, then, kind, kind_then in pairs if item != then or kind == kind_then]
     kept.append(items[-1])

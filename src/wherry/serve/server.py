@@ -7,6 +7,7 @@ import errno
 import gc
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address, ip_address
@@ -19,6 +20,11 @@ from wherry.serve.one_write import OneWriteProtocol
 
 GRACE_SECONDS = 10
 """How long requests that are being answered may take to finish once the server is to stop."""
+
+_SWITCH_SECONDS = 0.0005
+"""How long another thread may keep the interpreter while an answer waits for it. A kernel lets go
+of it, so that every answer asks for it again: with Python's own 5 ms the look for new champions,
+or the care of the live sessions, could hold one up as long as an answer may take at all."""
 
 
 def serve(
@@ -61,10 +67,14 @@ def answer_on(
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = _Server(config, lambda: on_ready(address_of(listener)) if on_ready else None)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         server.run(sockets=[listener])
     except SystemExit as error:  # how uvicorn ends if the application can't be started
         raise WherryError("The server did not start; its log says why.") from error
+    finally:
+        sys.setswitchinterval(before)
 
 
 def address_of(listener: socket.socket) -> str:
