@@ -12,7 +12,8 @@ import pytest
 from serve_shop import IDS, Client, answerer, release
 from wherry.domain import DEFAULT_TENANT, TenantId, VisitorId
 from wherry.errors import ModelError
-from wherry.learn.answer import SPARE, Answerer
+from wherry.learn.answer import Answerer
+from wherry.learn.filling import SPARE
 from wherry.serve import Limits, Recommender, create_app
 from wherry.serve.precomputed import (
     Kind,

@@ -20,18 +20,15 @@ from numpy.typing import NDArray
 
 from wherry.domain.rule import Filter, Range, Rule, Word
 from wherry.errors import ModelError
-from wherry.learn.arrangement import Arrangement, Tally
+from wherry.learn.arrangement import Arrangement, Tally, chosen, with_pins
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.catalogue import Catalogue, category_rows
 from wherry.learn.content import Content
+from wherry.learn.filling import SPARE, by_category, head_of, kept
 from wherry.learn.model import Model
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.rulebook import RuleBook
 from wherry.learn.sessions import Vocabulary
-
-SPARE = 16
-"""How many more than k are asked of a model at first, where some items may not be shown."""
-
 
 CONTENT = "content"
 """The folder of what is known of items by their texts."""
@@ -156,7 +153,7 @@ class Answerer:
         self._has_rules = bool(rules)
         self.popular = frozen(top(self.popularity, len(self.popularity)).items, np.int32)
         """Items that are popular at all, the most popular first; not all may be shown."""
-        self._popular_in = _by_category(self.popular, catalogue.categories)
+        self._popular_in = by_category(self.popular, catalogue.categories)
         self._spare = 0 if catalogue.showable.all() else SPARE
 
     def with_availability(self, told: Mapping[int, bool]) -> Self:
@@ -270,7 +267,7 @@ class Answerer:
         if len(suggested.items) == 0:
             return found
         taken = hidden | set(found.items.tolist())
-        return content.merge(found, _kept(suggested, allowed, taken), k)
+        return content.merge(found, kept(suggested, allowed, taken), k)
 
     def _without(self, head: Ranking, hidden: set[int]) -> Ranking:
         if not hidden and not self._spare:
@@ -314,14 +311,14 @@ class Answerer:
         allowed = self.catalogue.showable if allowed is None else allowed
         similar = Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
         if self.content is not None:
-            similar = _kept(self.content.neighbours(session, len(self.content)), allowed, taken)
+            similar = kept(self.content.neighbours(session, len(self.content)), allowed, taken)
             similar = Ranking(similar.items[:need], similar.scores[:need])
             taken = taken | set(similar.items.tolist())
             need -= len(similar.items)
-        near = _head(self._popular_in.get(row, self.popular[:0]), need, allowed, taken)
+        near = head_of(self._popular_in.get(row, self.popular[:0]), need, allowed, taken)
         others: list[int] = []
         if len(near) < need:
-            others = _head(self.popular, need - len(near), allowed, taken | set(near))
+            others = head_of(self.popular, need - len(near), allowed, taken | set(near))
         codes = np.array(near + others, dtype=np.int32)
         return _Filling(
             np.concatenate((similar.items, codes)),
@@ -354,7 +351,7 @@ class Answerer:
             return found, is_whole
 
         need = query.k - len(pinned)
-        found = _chosen(arrangement, ranked, need, [*pinned.values()], may_show, tally)
+        found = chosen(arrangement, ranked, need, [*pinned.values()], may_show, tally)
         if not pinned and len(found.items) == query.k:
             return Answer(found.items, found.scores, query.k, None, +tally)
         placed = [*pinned.values(), *found.items.tolist()]
@@ -366,8 +363,8 @@ class Answerer:
             looked.append(self._filling(session, row, depth, mask, taken | set(placed)))
             return Ranking(looked[-1].items, looked[-1].scores), len(looked[-1].items) < depth
 
-        rest = _chosen(arrangement, filling, need - len(found.items), placed, may_show, tally)
-        items, from_model = _with_pins(found.items.tolist(), rest.items.tolist(), pinned)
+        rest = chosen(arrangement, filling, need - len(found.items), placed, may_show, tally)
+        items, from_model = with_pins(found.items.tolist(), rest.items.tolist(), pinned)
         scores = dict(zip(pinned.values(), self._pinned_scores(pinned), strict=True))
         scores |= zip(found.items.tolist(), found.scores.tolist(), strict=True)
         scores |= zip(rest.items.tolist(), rest.scores.tolist(), strict=True)
@@ -441,39 +438,8 @@ class Answerer:
         )
 
 
-def _kept(ranking: Ranking, allowed: NDArray[np.bool_], taken: set[int]) -> Ranking:
-    """A ranking without what is not allowed or is taken."""
-    keep = np.array([code not in taken for code in ranking.items.tolist()], dtype=np.bool_)
-    keep &= allowed[ranking.items]
-    return Ranking(ranking.items[keep], ranking.scores[keep])
-
-
 def _listed(value: Word | Sequence[Word]) -> Iterable[Word]:
     return value if isinstance(value, (list, tuple)) else [value]  # type: ignore[list-item]
-
-
-def _by_category(
-    popular: NDArray[np.int32], categories: NDArray[np.int32]
-) -> dict[int, NDArray[np.int32]]:
-    """Part a list of items by their category, keeping its order."""
-    of = categories[popular]
-    order = np.argsort(of, kind="stable")
-    rows, starts = np.unique(of[order], return_index=True)
-    parts = np.split(popular[order], starts[1:])
-    return {int(row): part for row, part in zip(rows, parts, strict=False) if row >= 0}
-
-
-def _head(
-    ranked: NDArray[np.int32], need: int, allowed: NDArray[np.bool_], taken: set[int]
-) -> list[int]:
-    """The first ``need`` of a list that are allowed and not taken."""
-    depth = need + len(taken) + SPARE
-    for head in (ranked[:depth], ranked):  # mostly most of them are allowed
-        shown = head[allowed[head]][: need + len(taken)].tolist()
-        found = [code for code in shown if code not in taken][:need]
-        if len(found) == need or len(ranked) <= depth:
-            break
-    return found
 
 
 _NOTHING = Fallback.POPULAR
@@ -494,43 +460,3 @@ def _source_of(chosen: Ranking, filling: _Filling) -> Fallback:
     similar = np.isin(chosen.items, filling.items[:n_similar]).sum()
     near = np.isin(chosen.items, filling.items[n_similar : n_similar + n_near]).sum()
     return _source(len(chosen.items), int(similar), int(near))
-
-
-_Look = Callable[[int, NDArray[np.bool_] | None], tuple[Ranking, bool]]
-"""The best of a list, so many, within a mask of all items if one is given; and whether that is
-all there is."""
-
-
-def _chosen(
-    arrangement: Arrangement,
-    look: _Look,
-    k: int,
-    taken: list[int],
-    may_show: NDArray[np.bool_],
-    tally: Tally,
-) -> Ranking:
-    """The k best of a list under rules: from its head if that is enough, else from deep in it."""
-    if k <= 0:
-        return Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
-    found, is_whole = look(arrangement.first_look(k), None)
-    counts: Tally = Tally()
-    passing = arrangement.passing(found, k, tally)
-    chosen = arrangement.ordered(passing, k, taken, counts, is_whole=is_whole)
-    if len(chosen.items) < k and not is_whole:
-        counts = Tally()
-        found, is_whole = look(arrangement.last_look(k), arrangement.within(may_show))
-        chosen = arrangement.ordered(found, k, taken, counts, is_whole=is_whole)
-    tally.update(counts)
-    return chosen
-
-
-def _with_pins(
-    ranked: list[int], popular: list[int], pinned: Mapping[int, int]
-) -> tuple[list[int], int]:
-    """A list with the pinned items at their places, and how many stand before what is popular."""
-    items = [*ranked, *popular]
-    for place in sorted(pinned):
-        items.insert(place, pinned[place])
-    if not popular:
-        return items, len(items) if ranked else 0
-    return items, items.index(popular[0]) if ranked else 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
@@ -216,3 +216,43 @@ class Arrangement:
 def _sit(rows: list[int], held: dict[int, int]) -> None:
     for row in rows:
         held[row] = held.get(row, 0) + 1
+
+
+Look = Callable[[int, NDArray[np.bool_] | None], tuple[Ranking, bool]]
+"""The best of a list, so many, within a mask of all items if one is given; and whether that is
+all there is."""
+
+
+def chosen(
+    arrangement: Arrangement,
+    look: Look,
+    k: int,
+    taken: list[int],
+    may_show: NDArray[np.bool_],
+    tally: Tally,
+) -> Ranking:
+    """The k best of a list under rules: from its head if that is enough, else from deep in it."""
+    if k <= 0:
+        return Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32))
+    found, is_whole = look(arrangement.first_look(k), None)
+    counts: Tally = Tally()
+    passing = arrangement.passing(found, k, tally)
+    best = arrangement.ordered(passing, k, taken, counts, is_whole=is_whole)
+    if len(best.items) < k and not is_whole:
+        counts = Tally()
+        found, is_whole = look(arrangement.last_look(k), arrangement.within(may_show))
+        best = arrangement.ordered(found, k, taken, counts, is_whole=is_whole)
+    tally.update(counts)
+    return best
+
+
+def with_pins(
+    ranked: list[int], popular: list[int], pinned: Mapping[int, int]
+) -> tuple[list[int], int]:
+    """A list with the pinned items at their places, and how many stand before what is popular."""
+    items = [*ranked, *popular]
+    for place in sorted(pinned):
+        items.insert(place, pinned[place])
+    if not popular:
+        return items, len(items) if ranked else 0
+    return items, items.index(popular[0]) if ranked else 0

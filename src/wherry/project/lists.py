@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.domain import TenantId
-from wherry.learn.answer import SPARE, Answerer, Query
+from wherry.learn.answer import Answerer, Query
+from wherry.learn.filling import SPARE
 from wherry.serve.precomputed import Lists
 
 Report = Callable[[str], None]
