@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from acceptance import collect, kills, retailrocket, shops
+from acceptance import chaos, collect, kills, retailrocket, shops
 
 PARTS: dict[str, Callable[[Path], bool]] = {
     "retailrocket": retailrocket.accept,
     "shops": shops.accept,
     "kills": kills.accept,
     "collect": collect.accept,
+    "chaos": chaos.accept,
 }
 LONG: dict[str, Callable[[Path], bool]] = {
     "collect-200": collect.accept_all,
+    "chaos-600": chaos.accept_long,
     "retailrocket-neural": retailrocket.accept_neural,
 }
 """Done only where they are named."""
