@@ -18,10 +18,10 @@ PARTS: dict[str, Callable[[Path], bool]] = {
     "shops": shops.accept,
     "kills": kills.accept,
     "collect": collect.accept,
-    "chaos": chaos.accept,
 }
 LONG: dict[str, Callable[[Path], bool]] = {
     "collect-200": collect.accept_all,
+    "chaos": chaos.accept,
     "chaos-600": chaos.accept_long,
     "retailrocket-neural": retailrocket.accept_neural,
 }

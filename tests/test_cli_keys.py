@@ -84,7 +84,7 @@ def test_a_server_with_a_key_gets_past_that(
     project.keys.make(tenant_id("default"), "write", label="", now=project._clock())
     heard: list[str] = []
     monkeypatch.setattr(
-        "wherry.project.project.serve", lambda app, *, host, port, on_ready: heard.append(host)
+        "wherry.project.servers.serve", lambda app, *, host, port, on_ready: heard.append(host)
     )
     project.serve(host="0.0.0.0")
     assert heard == ["0.0.0.0"]

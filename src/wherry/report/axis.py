@@ -6,6 +6,9 @@ import math
 
 from wherry.report.numbers import metric
 
+_LEAST = 1e-12
+"""Figures nearer to each other than this, relatively, are one."""
+
 
 def linear_ticks(low: float, high: float, *, target: int) -> list[float]:
     """Round numbers from just below ``low`` to just above ``high``, about ``target`` steps.
@@ -13,7 +16,8 @@ def linear_ticks(low: float, high: float, *, target: int) -> list[float]:
     >>> linear_ticks(0.012, 0.33, target=4)
     [0.0, 0.1, 0.2, 0.30000000000000004, 0.4]
     """
-    span = (high - low) or abs(high) or 1.0
+    span = high - low if high - low > _LEAST * max(abs(high), 1.0) else abs(high)
+    span = span if span > _LEAST else 1.0
     power = 10.0 ** math.floor(math.log10(span / target))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= span / target * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

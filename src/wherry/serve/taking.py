@@ -17,7 +17,7 @@ logger = logging.getLogger("wherry.serve")
 Loader = Callable[[Release, Path], Recommender]
 """Reads a release's folder into what answers."""
 
-_Key = tuple[str, int, Path]
+_Key = tuple[TenantId, str, int, Path]
 
 
 class Outcome(Enum):
@@ -57,7 +57,7 @@ class InService:
 
         Blocks for as long as loading takes: call it off the event loop.
         """
-        key = (release.name, release.version, folder)
+        key = (release.tenant, release.name, release.version, folder)
         if self._chosen.get(tenant) == key:
             self._failed.pop(tenant, None)
             return Outcome.SAME
@@ -97,7 +97,7 @@ class LoadedOnce:
 
     def __call__(self, release: Release, folder: Path) -> Recommender:
         """Read a release, or give the one that is held."""
-        key = (release.name, release.version, folder)
+        key = (release.tenant, release.name, release.version, folder)
         with self._lock:
             held = self._held.get(key)
             if held is None:
