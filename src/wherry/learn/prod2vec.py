@@ -55,7 +55,7 @@ class Prod2Vec:
     """
 
     name: ClassVar[str] = "prod2vec"
-    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS, _but(epochs=0), _but(decay=0.5))
+    grid: ClassVar[tuple[Params, ...]] = (_DEFAULTS, _but(epochs=0))
     space: ClassVar[Space] = {
         "dimensions": Range(32, 128, log=True),
         "window": Range(1, 10, log=True),
