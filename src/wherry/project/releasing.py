@@ -109,9 +109,9 @@ class Releasing:
         why = f"{label(tried.release)} is being tried ({in_words(tried.rollout)})"
         self._note(Act.REGISTERED, release, self._champion(release.tenant), None, why)
 
-    def take_over(self, release: Release) -> None:
-        """Note that a release took over at once."""
-        self._note(Act.RELEASED, release, release, None, "it passed every check")
+    def take_over(self, release: Release, why: str = "it passed every check") -> None:
+        """Note that a release took over at once, and why."""
+        self._note(Act.RELEASED, release, release, None, why)
 
     def promote(self, tenant: TenantId) -> Release:
         """Make what is tried the champion, which ends the rollout.
