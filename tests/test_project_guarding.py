@@ -218,11 +218,11 @@ def test_what_goes_wrong_is_told_and_the_next_look_comes(
     path = shop.home.rollouts / "default.json"
     kept = path.read_bytes()
     path.write_bytes(b"{")
-    thread.look_once()
+    thread.do()
     assert thread.failures == 1
     assert "can't look" in caplog.text
     path.write_bytes(kept)
-    thread.look_once()
+    thread.do()
     assert thread.failures == 1
 
 

@@ -105,7 +105,7 @@ def test_sessions_are_made_again_from_the_log_and_the_inbox(project: Project) ->
     project.load()
     receive(project.home.inbox, event(-5, "i5"), event(-4, "i6", session="s"))
 
-    tending(project).tend()
+    tending(project).do()
 
     live = project.live_sessions
     assert live.is_complete
@@ -121,32 +121,32 @@ def test_sessions_are_made_again_once_and_when_the_store_is_lost(project: Projec
     receive(project.home.inbox, event(-5, "i1"))
     clock = Clock()
     mine = tending(project, clock)
-    mine.tend()
+    mine.do()
     receive(project.home.inbox, event(-4, "i2"))
-    mine.tend()
+    mine.do()
     live = project.live_sessions
     assert items_of(live.of_visitor(DEFAULT_TENANT, ANN, NOW)) == ("i1",)
 
     project.live_store.close()
     (project.home.live / "current").unlink()
-    tending(project).tend()
+    tending(project).do()
     assert not live.is_complete  # another server of the project looks after them
     clock.minute = 1.1
-    mine.tend()
+    mine.do()
 
     assert items_of(live.of_visitor(DEFAULT_TENANT, ANN, NOW)) == ("i1", "i2")
 
 
 def test_another_gap_makes_the_sessions_again(project: Project) -> None:
     receive(project.home.inbox, event(-25, "i1"), event(-5, "i2"))
-    tending(project).tend()
+    tending(project).do()
     assert items_of(project.live_sessions.of_visitor(DEFAULT_TENANT, ANN, NOW)) == ("i1", "i2")
 
     (project.home.live / "tending.lock").unlink()
     (project.home.root / "wherry.toml").write_text("[sessions]\ngap_minutes = 10\n")
     project.live_store.close()
     again = Project.open(project.home.root)
-    tending(again).tend()
+    tending(again).do()
 
     assert items_of(again.live_sessions.of_visitor(DEFAULT_TENANT, ANN, NOW)) == ("i2",)
 
@@ -158,7 +158,7 @@ def test_tending_sweeps_what_is_over(project: Project) -> None:
 
     clock = Clock()
     clock.minute = 70
-    tending(project, clock).tend()
+    tending(project, clock).do()
 
     assert live.of_visitor(DEFAULT_TENANT, ANN, NOW) is None
 
@@ -169,7 +169,7 @@ def test_a_log_that_can_not_be_read_is_told_and_tried_again(
     project.home.lake.mkdir(parents=True)
     project.lake.catalog_path.write_bytes(b"no catalog")
 
-    tending(project).tend()
+    tending(project).do()
 
     assert "can't be looked after" in caplog.text
     assert not project.live_sessions.is_complete

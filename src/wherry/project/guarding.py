@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import datetime, timedelta
@@ -31,6 +30,7 @@ from wherry.config import Release as Rules
 from wherry.domain import Event, LoggedAnswer, Rollout, TenantId
 from wherry.errors import WherryError
 from wherry.lake import Lake, has_raw_tables
+from wherry.project.chore import Chore
 from wherry.project.home import Home
 from wherry.project.releasing import Releasing
 from wherry.registry import Challenger, label
@@ -215,7 +215,7 @@ def bounds(rules: Rules) -> Bounds:
     return msgspec.convert({name: getattr(rules, name) for name in names}, Bounds)
 
 
-class GuardThread:
+class GuardThread(Chore):
     """Lets a guard look every few seconds, beside a server, in a thread of its own.
 
     Whatever goes wrong is logged and counted in ``failures``; the next time comes.
@@ -223,24 +223,10 @@ class GuardThread:
 
     def __init__(self, guard: Guard, *, every_seconds: float) -> None:
         self._guard = guard
-        self._every_seconds = every_seconds
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="guard", daemon=True)
+        super().__init__("guard", every_seconds=every_seconds)
         self.failures = 0
 
-    def __enter__(self) -> GuardThread:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _go(self) -> None:
-        while not self._is_over.wait(self._every_seconds):
-            self.look_once()
-
-    def look_once(self) -> None:
+    def do(self) -> None:
         """Look now."""
         try:
             self._guard.look()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -17,6 +16,7 @@ from wherry.collect.inbox import find_set_aside, read_waiting, store_paths
 from wherry.config import Settings
 from wherry.errors import LockHeld, WherryError
 from wherry.lake import Lake, compact
+from wherry.project.chore import Chore
 from wherry.project.home import Home
 
 logger = logging.getLogger("wherry.project")
@@ -68,7 +68,7 @@ def has_waiting(folder: Path) -> bool:
     return any(each.pages for each in waiting) or len(waiting) < len(store_paths(folder))
 
 
-class Loader:
+class Loader(Chore):
     """Loads what waits every few seconds, beside a server, in a thread of its own.
 
     ``writing`` takes the project lock without waiting for it: whoever holds it loads as well,
@@ -87,25 +87,11 @@ class Loader:
         self._writing = writing
         self._load = load
         self._waits = waits
-        self._every_seconds = every_seconds
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="loader", daemon=True)
+        super().__init__("loader", every_seconds=every_seconds)
         self.loads = 0
         self.failures = 0
 
-    def __enter__(self) -> Loader:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _go(self) -> None:
-        while not self._is_over.wait(self._every_seconds):
-            self.load_once()
-
-    def load_once(self) -> None:
+    def do(self) -> None:
         """Load what waits now, unless another process writes to the project."""
         try:
             if self._waits():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,6 +18,7 @@ from wherry.errors import WherryError
 from wherry.lake import Lake
 from wherry.live.sessions import LiveRules, LiveSessions
 from wherry.live.store import LiveStore
+from wherry.project.chore import Chore
 from wherry.project.home import Home
 from wherry.project.recent import read_recent_events
 from wherry.serve import LiveLookup
@@ -81,7 +81,7 @@ def restore_sessions(
     return count if sessions.is_complete else 0
 
 
-class Tending:
+class Tending(Chore):
     """Looks after the live sessions beside a server, in a thread: lets go of what is over, and
     makes everything again from the log where the store is new or the settings have changed.
 
@@ -107,29 +107,16 @@ class Tending:
         self._lake = lake
         self._clock = clock
         self._also = also
-        self._every_seconds = every_seconds
+        super().__init__("tending", every_seconds=every_seconds, begins_at_once=True)
         self._owned: Ownership | None = None
         self._restore_at: datetime | None = None
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._go, name="tending", daemon=True)
 
-    def __enter__(self) -> Tending:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _go(self) -> None:
-        wait = 0.0
-        while not self._is_over.wait(wait):
-            wait = self._every_seconds
-            self.tend()
+    def end(self) -> None:
+        """Let another server do it."""
         if self._owned is not None:
             self._owned.give_up()
 
-    def tend(self) -> None:
+    def do(self) -> None:
         """Do what is to be done now, unless another server does it."""
         try:
             if self._owned is None:
@@ -162,7 +149,7 @@ class Tending:
 
     def _until_over(self, events: Iterable[Event]) -> Iterable[Event]:
         for event in events:
-            if self._is_over.is_set():
+            if self.is_over.is_set():
                 raise WherryError("The server stops before all events were read.")
             yield event
 
@@ -173,4 +160,4 @@ class Tending:
             self._pause()
 
     def _pause(self) -> None:
-        self._is_over.wait(_PAUSE_SECONDS)
+        self.is_over.wait(_PAUSE_SECONDS)
