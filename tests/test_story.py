@@ -51,10 +51,13 @@ def serving() -> Iterator[httpx.Client]:
             line = process.stdout.readline()
             assert line, "the server did not start"
             text += line
-        with httpx.Client(base_url=json.loads(text)["address"]) as client:
-            yield client
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_SECONDS) == 0
+        try:
+            with httpx.Client(base_url=json.loads(text)["address"]) as client:
+                yield client
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(PATIENCE_SECONDS)
+        assert code == 0
 
 
 def asked(client: httpx.Client, items: list[str]) -> dict[str, Any]:
@@ -79,13 +82,17 @@ def shown_to(client: httpx.Client, visitor: str) -> dict[str, Any]:
     return answer
 
 
-def seen_by(client: httpx.Client, visitors: list[str], *, until: set[str]) -> dict[str, str]:
-    """Which release answers each visitor, once all of these answer somebody."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def seen_by(client: httpx.Client, visitors: list[str], *, of: set[str]) -> dict[str, str]:
+    """Which release answers each visitor, once all of these answer somebody, and nobody's changes.
+
+    A release may be taken into service while they are asked the first time.
+    """
+    deadline, before = time.monotonic() + PATIENCE_SECONDS, {}
     while True:
         models = {visitor: shown_to(client, visitor)["model"] for visitor in visitors}
-        if set(models.values()) == until:
+        if set(models.values()) == of and models == before:
             return models
+        before = models
         assert time.monotonic() < deadline, models
 
 
@@ -184,8 +191,8 @@ def test_from_raw_events_to_recommendations_that_are_tested_and_can_be_taken_bac
         # A release is tried on some visitors, who stay with it, and then on all.
         wherry("release", "2", "--canary", "50%")
         visitors = [f"visitor-{number}" for number in range(40)]
-        models = seen_by(client, visitors, until={"recommender@1", "recommender@2"})
-        assert seen_by(client, visitors, until=set(models.values())) == models
+        models = seen_by(client, visitors, of={"recommender@1", "recommender@2"})
+        assert {v: shown_to(client, v)["model"] for v in visitors} == models
         assert wherry("promote")["version"] == 2
         answers_as(client, items, "recommender@2")
         acts = [each["act"] for each in wherry("decisions")["decisions"]]

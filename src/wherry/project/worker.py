@@ -70,12 +70,14 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Run the worker that the one argument orders."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        work(msgspec.json.decode(sys.argv[1], type=Order))
+        order = msgspec.json.decode(sys.argv[1], type=Order)
     except (msgspec.DecodeError, IndexError) as error:
         sys.stderr.write(f"A worker is started by wherry serve --workers alone ({error}).\n")
         sys.exit(UsageError.exit_code)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work(order)
     except WherryError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)
