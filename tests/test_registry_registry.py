@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import alembic.command
 import mlflow
 import numpy as np
 import pytest
@@ -286,3 +287,20 @@ def test_a_rollback_passes_over_what_was_tried_and_never_the_champion(
     # Asked for by number it comes, and has then been the champion.
     assert registry.rollback(DEFAULT_TENANT, 5).version == 5
     assert (5, False) in [(each.version, gone) for each, gone in registry.releases(DEFAULT_TENANT)]
+
+
+def test_a_registry_cut_off_while_its_tables_were_made_is_made_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry(tmp_path, "recommender")
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(alembic.command, "upgrade", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            registry.releases(DEFAULT_TENANT)
+    assert not registry.exists()
+    assert registry.releases(DEFAULT_TENANT) == []
+    assert [path.name for path in tmp_path.glob("*making*")] == []

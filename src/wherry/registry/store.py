@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,10 +61,11 @@ class Store:
     @property
     def client(self) -> MlflowClient:
         """MLflow's own client for this registry."""
-        if not self.tracking_uri:
-            self.home.mkdir(parents=True, exist_ok=True)
         for noisy in ("mlflow", "alembic"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
+        database = self.home / "mlflow.db"
+        if not self.tracking_uri and not database.exists():
+            _make_database(database)
         return MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
 
     def log_candidates(
@@ -255,6 +256,21 @@ class Store:
                 pip_requirements=["wherry"],
             )
         return str(logged.model_uri)
+
+
+def _make_database(target: Path) -> None:
+    """Make MLflow's database, whole or not at all.
+
+    MLflow makes its tables by a row of migrations that aren't one transaction: a process killed
+    among them leaves a database that no later one can open. So it is made under a name of its
+    own, and only a whole one gets the real name; where two make it at once, the first one's stays.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="making-", dir=target.parent) as folder:
+        made = Path(folder) / target.name
+        MlflowClient(tracking_uri=f"sqlite:///{made}", registry_uri=f"sqlite:///{made}")
+        with suppress(FileExistsError):
+            target.hardlink_to(made)
 
 
 def _pages(search: Callable[..., Any], *filters: str) -> Iterator[Any]:
