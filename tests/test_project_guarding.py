@@ -12,6 +12,7 @@ from serve_shop import release
 from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.drain import drain
 from wherry.collect.inbox import Inbox
+from wherry.config import Outcomes
 from wherry.config import Release as Rules
 from wherry.domain import (
     DEFAULT_TENANT,
@@ -76,8 +77,7 @@ class Shop:
         self.releasing.rollouts.start(Challenger(self.rollout, release(2), folder))
 
     def guard(self) -> Guard:
-        window = timedelta(minutes=30)
-        return Guard(self.home, Rules(), self.lake, self.releasing, lambda: self.now, window=window)
+        return Guard(self.home, Rules(), Outcomes(), self.lake, self.releasing, lambda: self.now)
 
     def visit(self, visitors: Sequence[str], *, tried: float, champion: float) -> None:
         """Each visitor gets an answer, and a share of each part clicks it."""

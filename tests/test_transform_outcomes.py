@@ -181,6 +181,10 @@ def test_outcomes_are_those_that_a_hand_counts_also_where_the_answers_come_last(
     late = [("a1", "x", at(8)), ("a1", "y", at(9)), ("a2", "y", at(6))]
     assert shop.rows(clicked) == late
 
+    # What a click is, the settings say.
+    assert shop.transform(clicks=("view", "add")).outcome is Outcome.FULL
+    assert shop.rows(clicked) == [("a4", "y", at(30))]
+
 
 def test_any_split_into_increments_equals_the_reference_and_the_rebuild(shop: Shop) -> None:
     seed = 1

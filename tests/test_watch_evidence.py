@@ -1,14 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Collection, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from outcome_shop import Shown, outcomes
+from transform_shop import Told
 from wherry.domain import (
+    CLICK_TYPES,
     DEFAULT_TENANT,
     Event,
     EventId,
@@ -71,8 +76,11 @@ def click(visitor: str, seconds: float, item: str = "i1", **changes: object) -> 
     return msgspec.structs.replace(plain, **changes)
 
 
-def opened(folder: Path, rollout: Rollout = ROLLOUT) -> Evidence:
-    return Evidence(folder / "r1.sqlite", rollout, window=timedelta(minutes=30), slow_ms=50)
+def opened(
+    folder: Path, rollout: Rollout = ROLLOUT, clicks: Collection[str] = CLICK_TYPES
+) -> Evidence:
+    path, window = folder / "r1.sqlite", timedelta(minutes=30)
+    return Evidence(path, rollout, window=window, slow_ms=50, clicks=clicks)
 
 
 @pytest.fixture
@@ -130,6 +138,66 @@ def test_an_event_counts_for_one_answer_the_newest_or_the_one_that_it_names(
     evidence.add_events([click(TRIED, 25, properties=named)])
     evidence.settle(after(26))
     assert clicks(evidence) == (2, 0)
+
+
+def test_the_guard_counts_the_clicks_that_the_outcomes_count(tmp_path: Path) -> None:
+    chance = random.Random(5)
+    shown = [
+        Shown(
+            f"a{number:03}",
+            minute=chance.uniform(0, 60),
+            items=tuple(chance.sample([f"i{n}" for n in range(6)], 3)),
+            visitor_id=chance.choice([TRIED, OTHER, None]),
+            session_id=chance.choice(["s1", "s2", None]),
+            request_id=f"r{chance.randrange(60)}",
+        )
+        for number in range(60)
+    ]
+    told = [
+        Told(
+            f"e{number}",
+            chance.choice(["view", " Click", "add", "search"]),
+            minute,
+            visitor_id=chance.choice([TRIED, OTHER, "else"]),
+            session_id=chance.choice(["s1", "s2", None]),
+            # The guard goes by its own clock, so that no event can come before what it names.
+            properties={"request_id": f"r{chance.randrange(60)}"} if minute > 60 else None,
+            items=((f"i{chance.randrange(6)}", None, None),),
+        )
+        for number, minute in enumerate(chance.uniform(0, 90) for _ in range(300))
+    ]
+    cleaned = [replace(each, event_type=each.event_type.strip().lower()) for each in told]
+    by_outcomes = outcomes([cleaned], shown)
+    with closing(opened(tmp_path)) as evidence:
+        for one in sorted(shown, key=lambda each: (each.at, each.name)):
+            logged = msgspec.structs.replace(one.logged, rollout=ROLLOUT.label)
+            evidence.add_answers(one.name, [logged])
+        evidence.add_events(
+            Event(
+                tenant=DEFAULT_TENANT,
+                event_id=EventId(each.event_id),
+                event_type=each.event_type,
+                occurred_at=each.at,
+                received_at=each.at,
+                visitor_id=VisitorId(each.visitor_id or ""),
+                session_id=SessionId(each.session_id) if each.session_id else None,
+                items=tuple(EventItem(ItemId(item)) for item, *_ in each.items),
+                properties=each.properties,
+            )
+            for each in told
+        )
+        evidence.settle(max(each.at for each in told))
+        parts = evidence.parts()
+    clicked = {answer for (_, answer, _), (_, at, *_) in by_outcomes.items() if at is not None}
+    assert parts.challenger.clicks.marks + parts.champion.clicks.marks == len(clicked) > 20
+
+
+def test_what_counts_as_a_click_is_said_by_the_settings(tmp_path: Path) -> None:
+    with closing(opened(tmp_path, clicks=("add",))) as evidence:
+        evidence.add_answers("b1", [answer(TRIED), answer(OTHER)])
+        evidence.add_events([click(TRIED, 5), click(OTHER, 5, event_type="add")])
+        evidence.settle(after(9))
+        assert clicks(evidence) == (0, 1)
 
 
 def test_too_late_another_type_another_visitor_or_tenant_is_no_click(evidence: Evidence) -> None:

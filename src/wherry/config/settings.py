@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from wherry.domain import EVENT_TYPES, PROTOCOL_TYPES, Params, Rule
+from wherry.domain import CLICK_TYPES, EVENT_TYPES, PROTOCOL_TYPES, Params, Rule
 
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
@@ -115,9 +115,15 @@ class Transform(Table, frozen=True):
 
 class Outcomes(Table, frozen=True):
     """``[outcomes]``: for ``attribution_minutes`` after an answer, what its visitor does to an
-    item that it showed is its outcome."""
+    item that it showed is its outcome. ``clicks`` lists the event types that are a click on it.
+    A page that sends a ``click`` for every click on a list, and views also of items that were
+    found otherwise, is told more exactly by ``["click"]``. The guard of releases counts by both
+    settings, too."""
 
     attribution_minutes: Positive = 30.0
+    clicks: Annotated[
+        tuple[Literal["click", "view", "add", "purchase"], ...], Meta(min_length=1)
+    ] = CLICK_TYPES
 
 
 class Audit(Table, frozen=True):

@@ -3,7 +3,14 @@
 from wherry.domain.answer import LoggedAnswer, Role
 from wherry.domain.candidate import Candidate, Epoch, Estimate, Params, Trial
 from wherry.domain.decision import Act, Decision
-from wherry.domain.event import EVENT_TYPES, INTERACTION_TYPES, PROTOCOL_TYPES, Event, EventItem
+from wherry.domain.event import (
+    CLICK_TYPES,
+    EVENT_TYPES,
+    INTERACTION_TYPES,
+    PROTOCOL_TYPES,
+    Event,
+    EventItem,
+)
 from wherry.domain.ids import (
     DEFAULT_TENANT,
     EventId,
@@ -22,6 +29,7 @@ from wherry.domain.verdict import Check, Severity, Verdict
 from wherry.domain.why import Why, WhyNeighbour, WhyPart, WhyThrough
 
 __all__ = [
+    "CLICK_TYPES",
     "DEFAULT_TENANT",
     "EVENT_TYPES",
     "INTERACTION_TYPES",

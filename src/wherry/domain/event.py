@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,10 @@ PROTOCOL_TYPES = ("screen", "identify", "group", "alias", "page_ping")
 
 INTERACTION_TYPES = ("view", "click", "add", "purchase")
 """The event types that count as a visitor's interest in an item."""
+
+CLICK_TYPES: Final = ("click", "view")
+"""The event types that are a click on what an answer showed, unless the settings say otherwise:
+many a shop's page sends no more than the view of the item that was clicked."""
 
 
 class EventItem(msgspec.Struct, frozen=True, gc=False):

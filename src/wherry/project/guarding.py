@@ -26,6 +26,7 @@ from wherry.collect.inbox import (
     read_pages,
     store_paths,
 )
+from wherry.config import Outcomes
 from wherry.config import Release as Rules
 from wherry.domain import Event, LoggedAnswer, Rollout, TenantId
 from wherry.errors import WherryError
@@ -63,30 +64,29 @@ SELECT tenant, event_id, event_type, occurred_at, received_at, visitor_id, sessi
        [{'id': item.id} FOR item IN coalesce(items, [])] AS items,
        {'request_id': json_extract_string(properties, '$.request_id')} AS properties
 FROM lake.raw.events
-WHERE load_id > ? AND load_id <= ? AND tenant = ? AND event_type IN ('click', 'view')
-  AND received_at >= ?
+WHERE load_id > ? AND load_id <= ? AND tenant = ? AND received_at >= ?
+  AND list_contains(?, lower(trim(event_type)))
 """
 
 
 class Guard:
     """Gathers the evidence on every rollout of a project, judges it, and acts on it.
 
-    What is clicked within ``window`` after an answer counts for it.
+    What a click is, and how long after an answer it counts, is said by ``outcomes``.
     """
 
     def __init__(
         self,
         home: Home,
         rules: Rules,
+        outcomes: Outcomes,
         lake: Lake,
         releasing: Releasing,
         clock: Callable[[], datetime],
-        *,
-        window: timedelta,
     ) -> None:
         self._home = home
         self._rules = rules
-        self._window = window
+        self._outcomes = outcomes
         self._lake = lake
         self._releasing = releasing
         self._clock = clock
@@ -110,7 +110,8 @@ class Guard:
         evidence = Evidence(
             self._path(rollout.label),
             rollout,
-            window=self._window,
+            window=timedelta(minutes=self._outcomes.attribution_minutes),
+            clicks=self._outcomes.clicks,
             slow_ms=self._rules.max_p99_ms,
         )
         with closing(evidence):
@@ -168,7 +169,7 @@ def _take_loaded(con: duckdb.DuckDBPyConnection, evidence: Evidence) -> None:
         for batch, rows in groupby(answers, key=lambda row: str(row.pop("batch_id"))):
             evidence.add_answers(batch, (msgspec.convert(row, LoggedAnswer) for row in rows))
     began = (rollout.phase_started_at or rollout.started_at) - _BEFORE
-    events = _rows(con, _EVENTS, [since, newest, rollout.tenant, began])
+    events = _rows(con, _EVENTS, [since, newest, rollout.tenant, began, list(evidence.clicks)])
     evidence.add_events(msgspec.convert(row, Event) for row in events)
     evidence.move(_LAKE, newest)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 
 from wherry.collect.keys import Keys
@@ -104,6 +104,7 @@ class Parts:
     def guard(self) -> Guard:
         """What judges the releases that are tried, and stops those that are worse."""
         releasing = self.releasing(by=GUARD)
-        window = timedelta(minutes=self.settings.outcomes.attribution_minutes)
-        rules = self.settings.release
-        return Guard(self.home, rules, self.lake, releasing, self._clock, window=window)
+        settings = self.settings
+        return Guard(
+            self.home, settings.release, settings.outcomes, self.lake, releasing, self._clock
+        )

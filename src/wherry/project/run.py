@@ -146,6 +146,7 @@ class Run:
             gap_minutes=self.settings.sessions.gap_minutes,
             exclude_loads=self.settings.transform.exclude_loads,
             attribution_minutes=self.settings.outcomes.attribution_minutes,
+            clicks=self.settings.outcomes.clicks,
             full_refresh=self.full_refresh,
             on_progress=self._within("transform"),
         )

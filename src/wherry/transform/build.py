@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import msgspec
 
+from wherry.domain import CLICK_TYPES
 from wherry.lake import Lake, transaction
 from wherry.transform.project import ATTRIBUTION_MINUTES, lay_out, signature
 from wherry.transform.results import DataTest, ModelRun
@@ -46,6 +47,7 @@ def transform(
     gap_minutes: float,
     exclude_loads: tuple[int, ...] = (),
     attribution_minutes: float = ATTRIBUTION_MINUTES,
+    clicks: tuple[str, ...] = CLICK_TYPES,
     full_refresh: bool = False,
     on_progress: Callable[[str], None] | None = None,
 ) -> Transformed:
@@ -65,6 +67,7 @@ def transform(
         gap_minutes=gap_minutes,
         exclude_loads=exclude_loads,
         attribution_minutes=attribution_minutes,
+        clicks=clicks,
     )
     with lake.writer() as con:
         until = _newest_load(con)
@@ -97,6 +100,7 @@ def transform(
         gap_minutes=gap_minutes,
         exclude_loads=exclude_loads,
         attribution_minutes=attribution_minutes,
+        clicks=clicks,
         has_answers=has_answers,
     )
     # dbt takes two seconds to import, which a run with nothing new need not spend.
@@ -123,6 +127,7 @@ def is_up_to_date(
     gap_minutes: float,
     exclude_loads: tuple[int, ...] = (),
     attribution_minutes: float = ATTRIBUTION_MINUTES,
+    clicks: tuple[str, ...] = CLICK_TYPES,
 ) -> bool:
     """Whether a transform would find nothing to do."""
     wanted = signature(
@@ -130,6 +135,7 @@ def is_up_to_date(
         gap_minutes=gap_minutes,
         exclude_loads=exclude_loads,
         attribution_minutes=attribution_minutes,
+        clicks=clicks,
     )
     with lake.reader() as con:
         last = read_state(con)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from wherry.domain import CLICK_TYPES
 from wherry.errors import TransformError
 from wherry.lake import CATALOG, Lake, write_whole
 
@@ -69,6 +70,7 @@ def lay_out(
     gap_minutes: float,
     exclude_loads: tuple[int, ...],
     attribution_minutes: float = ATTRIBUTION_MINUTES,
+    clicks: tuple[str, ...] = CLICK_TYPES,
     has_answers: bool = False,
 ) -> DbtProject:
     """Write the profile and link the packaged models, so that dbt can run without its ``deps``.
@@ -85,6 +87,7 @@ def lay_out(
         "overridden": overridden(transforms_folder),
         "has_answers": has_answers,
         "attribution_minutes": attribution_minutes,
+        "clicks": sorted(clicks),
     }
     return DbtProject(transforms_folder, work_folder, variables)
 
@@ -104,9 +107,11 @@ def signature(
     gap_minutes: float,
     exclude_loads: tuple[int, ...],
     attribution_minutes: float = ATTRIBUTION_MINUTES,
+    clicks: tuple[str, ...] = CLICK_TYPES,
 ) -> str:
     """One hash of everything that says how tables are made; another one asks for a rebuild."""
-    made_by = float(gap_minutes), sorted(exclude_loads), float(attribution_minutes)
+    of_outcomes = float(attribution_minutes), sorted(clicks)
+    made_by = float(gap_minutes), sorted(exclude_loads), *of_outcomes
     digest = hashlib.sha256(repr(made_by).encode())
     for root in (PACKAGED, transforms_folder):
         for file in sorted({file for glob in _SOURCES for file in root.rglob(glob)}):

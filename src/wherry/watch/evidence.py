@@ -18,13 +18,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from wherry.domain import Event, LoggedAnswer, Role, Rollout, unit_of
+from wherry.domain import CLICK_TYPES, Event, LoggedAnswer, Role, Rollout, unit_of
 from wherry.watch.sequential import Tally
 
 MOST_ANSWERS = 100
 """How many answers of one visitor count; a machine that asks for more is no judge of taste."""
 
-_CLICKS = ("click", "view")
 _SLACK = timedelta(minutes=1)
 """How much later than an event its answer may come to be known."""
 
@@ -94,13 +93,23 @@ class Parts(NamedTuple):
 class Evidence:
     """The evidence on ``rollout``'s phase, in the file at ``path``, which is made where missing.
 
-    An answer counts as clicked if one of its items was, within ``window`` and by the same
-    visitor, in the same session or by naming the request; as slow if it took more than
-    ``slow_ms``. Both times are this machine's: of the answer, and of the event's arrival.
+    An answer counts as clicked if within ``window`` one of its items had an event of a type in
+    ``clicks``, by the same visitor, in the same session or by naming the request: the outcomes
+    in the lake are told by the same. It counts as slow if it took more than ``slow_ms``. Both
+    times are this machine's: of the answer, and of the event's arrival.
     """
 
-    def __init__(self, path: Path, rollout: Rollout, *, window: timedelta, slow_ms: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rollout: Rollout,
+        *,
+        window: timedelta,
+        slow_ms: float,
+        clicks: Collection[str] = CLICK_TYPES,
+    ) -> None:
         self.rollout = rollout
+        self.clicks = frozenset(clicks)
         self._window = window.total_seconds()
         self._slow_us = slow_ms * 1000
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -220,7 +229,7 @@ class Evidence:
         for event in events:
             if (
                 event.tenant == self.rollout.tenant
-                and event.event_type in _CLICKS
+                and event.event_type.strip().lower() in self.clicks
                 and event.received_at >= started - _SLACK
             ):
                 named = (event.properties or {}).get("request_id")
@@ -261,7 +270,7 @@ class Evidence:
     ) -> bool:
         found = self._con.execute(
             "SELECT id, unit, is_tried, is_clicked FROM answers "
-            "WHERE (unit = ? OR session = ? OR request = ?) AND at BETWEEN ? AND ? "
+            "WHERE (unit = ? OR session = ? OR request = ?) AND at > ? AND at <= ? "
             "AND instr(items, ?) ORDER BY request IS ? DESC, at DESC, id DESC LIMIT 1",
             (visitor, session, request, at - self._window, at, f"\0{item}\0", request or ""),
         ).fetchone()

@@ -47,7 +47,7 @@ with
         select
             tenant, answer_id, item_id,
             min(occurred_at) filter (where event_type = 'impression') as impressed_at,
-            min(occurred_at) filter (where event_type in ('click', 'view')) as clicked_at,
+            min(occurred_at) filter (where event_type in ('{{ var('clicks') | join("', '") }}')) as clicked_at,
             min(occurred_at) filter (where event_type = 'add') as added_at,
             min(occurred_at) filter (where event_type = 'purchase') as purchased_at,
             sum(revenue) filter (where event_type = 'purchase') as revenue
