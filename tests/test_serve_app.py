@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serve_shop import Client, Nearby, answerer, release
-from wherry.domain import ItemId, Release, SessionId, TenantId
+from wherry.domain import ItemId, Release, Rule, SessionId, TenantId
+from wherry.domain.rule import Block
 from wherry.serve import Limits, Query, Recommender, SessionItems, create_app
 
 RECOMMEND = "/v1/recommend"
@@ -282,8 +283,12 @@ def test_health_and_readiness(client: Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     ready = client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json()["tenants"]["default"] == {"model": "recommender@3", "error": None}
-    assert ready.json()["tenants"]["north"] == {"model": None, "error": None}
+    assert ready.json()["tenants"]["default"] == {
+        "model": "recommender@3",
+        "rules": [],
+        "error": None,
+    }
+    assert ready.json()["tenants"]["north"] == {"model": None, "rules": [], "error": None}
     with Client(create_app(lambda: {}, load)) as empty:
         assert empty.get("/readyz").status_code == 503
         assert empty.get("/healthz").status_code == 200
@@ -321,3 +326,16 @@ def test_the_docs_page_takes_nothing_from_elsewhere(client: Client) -> None:
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert "://" not in page.text.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_changed_rule_holds_over_http_while_the_server_goes_on() -> None:
+    rules: list[Rule] = []
+    app = create_app(champions, load, refresh_seconds=0.001, rules=lambda: rules)
+    with Client(app) as client:
+        assert "i39" in ids(client.get(RECOMMEND))
+        rules.append(Block(name="recalled", items=("i39",)))
+        for _ in range(10_000):  # each request gives the server a while to look
+            if "i39" not in ids(client.get(RECOMMEND)):
+                break
+        assert "i39" not in ids(client.get(RECOMMEND))
+        assert client.get("/readyz").json()["tenants"]["default"]["rules"] == ["recalled"]

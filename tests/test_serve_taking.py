@@ -4,7 +4,9 @@ import gc
 from pathlib import Path
 
 from serve_shop import answerer, release
-from wherry.domain import DEFAULT_TENANT, Release
+from wherry.domain import DEFAULT_TENANT, Release, TenantId
+from wherry.domain.rule import Block
+from wherry.learn.answer import Query
 from wherry.serve.recommender import Recommender
 from wherry.serve.taking import InService, LoadedOnce, Outcome
 
@@ -45,3 +47,23 @@ def test_a_release_that_is_held_is_not_read_again_and_one_that_nobody_holds_is_l
     gc.collect()
     load(release(1), Path("v1"))
     assert shelf.loaded == [1, 1, 1]
+
+
+def test_other_rules_hold_at_the_next_look_and_nothing_is_read_for_them() -> None:
+    shelf, rules = Shelf(), [Block(name="gone", items=("i39",))]
+    service = InService(LoadedOnce(shelf.load), patience=1, rules=lambda: rules)
+
+    def look() -> tuple[Outcome, bool]:
+        outcome = service.follow(DEFAULT_TENANT, release(1), Path("v1"))
+        shown = service.answering[DEFAULT_TENANT].recommend(Query([], k=5)).items
+        return outcome, "i39" in [each.item for each in shown]
+
+    assert look() == (Outcome.SWAPPED, False)
+    assert look() == (Outcome.SAME, False)
+    rules.clear()
+    assert look() == (Outcome.RULED, True)
+    rules.append(Block(name="of another", items=("i39",), tenant=TenantId("north")))
+    assert look() == (Outcome.RULED, True)
+    rules[:] = [Block(name="gone", items=("i39",))]
+    assert look() == (Outcome.RULED, False)
+    assert shelf.loaded == [1]

@@ -163,6 +163,13 @@ class Answerer:
         other._spare = 0 if other.catalogue.showable.all() else SPARE
         return other
 
+    def with_rules(self, rules: Sequence[Rule]) -> Self:
+        """The same answerer under other standing rules."""
+        other = copy.copy(self)
+        other.rules = RuleBook(rules, self.vocabulary, self.catalogue)
+        other._has_rules = bool(rules)
+        return other
+
     def answer(self, query: Query, *, now: int | None = None) -> Answer:
         """Rank k items for a session; fewer only if no more may be shown.
 

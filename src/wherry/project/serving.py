@@ -22,6 +22,7 @@ from wherry.project.collecting import answer_log, collect_routes, utc_microsecon
 from wherry.project.home import Home
 from wherry.project.live import live_lookup
 from wherry.project.sessions import PublishedSessions
+from wherry.project.standing import StandingRules
 from wherry.registry import Registry, Rollouts
 from wherry.serve import Limits, Recommender, Siblings, create_app, load_recommender
 from wherry.serve.precomputed import PrecomputedLists
@@ -52,7 +53,7 @@ def serving_app(
     )
     return create_app(
         champion_source(home, registry),
-        partial(load_champion, rules=serve.rules),
+        load_champion,
         limits=limits,
         sessions=PublishedSessions(lake, home.published),
         refresh_seconds=serve.refresh_seconds,
@@ -67,6 +68,7 @@ def serving_app(
         availability=availability,
         pages=pages,
         rollouts=Rollouts(home.rollouts, home.registry).read,
+        rules=StandingRules(home.settings, settings),
     )
 
 

@@ -41,7 +41,7 @@ from wherry.serve.request import Limits
 from wherry.serve.session import LiveLookup, SessionFinder, SessionLookup
 from wherry.serve.shadow import ShadowQueue
 from wherry.serve.siblings import Siblings
-from wherry.serve.taking import LoadedOnce, Loader
+from wherry.serve.taking import LoadedOnce, Loader, RuleSource
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -69,6 +69,7 @@ def create_app(
     rollouts: RolloutSource | None = None,
     availability: LiveAvailability | None = None,
     pages: ShownOnPages | None = None,
+    rules: RuleSource | None = None,
 ) -> ASGIApp:
     """Make the application.
 
@@ -82,12 +83,14 @@ def create_app(
     for a visitor of whom no session is known. ``siblings`` finds the other workers of
     the same server, so that each can tell the figures of all. ``rollouts`` says what is tried
     beside the champions, and is asked as often. ``availability`` is what was told of items since
-    their releases were made, ``pages`` what the carousels of each page have shown.
+    their releases were made, ``pages`` what the carousels of each page have shown. ``rules`` says
+    under which standing rules all of them answer, and is asked as often as ``source``; without it
+    they keep those that they were loaded with.
     """
     metrics = Metrics()
     load = LoadedOnce(load)
-    champions = Champions(source, load, metrics)
-    challengers = Challengers(rollouts, load, metrics) if rollouts else None
+    champions = Champions(source, load, metrics, rules=rules)
+    challengers = Challengers(rollouts, load, metrics, rules=rules) if rollouts else None
     log = answers(metrics) if answers and collect else None
     shadows = ShadowQueue(metrics)
     available = AvailableNow(availability) if availability else None

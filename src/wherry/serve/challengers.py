@@ -12,7 +12,7 @@ from wherry.registry import Challengers as Tried
 from wherry.registry import label
 from wherry.serve.metrics import Metrics
 from wherry.serve.recommender import Recommender
-from wherry.serve.taking import InService, Loader, Outcome
+from wherry.serve.taking import InService, Loader, Outcome, RuleSource
 
 logger = logging.getLogger("wherry.serve")
 
@@ -36,11 +36,17 @@ class Challengers:
     """
 
     def __init__(
-        self, source: RolloutSource, load: Loader, metrics: Metrics, *, patience: int = 30
+        self,
+        source: RolloutSource,
+        load: Loader,
+        metrics: Metrics,
+        *,
+        patience: int = 30,
+        rules: RuleSource | None = None,
     ) -> None:
         self._source = source
         self._metrics = metrics
-        self._service = InService(load, patience=patience)
+        self._service = InService(load, patience=patience, rules=rules)
         self._contests: dict[TenantId, Contest] = {}
 
     def get(self, tenant: TenantId) -> Contest | None:

@@ -12,7 +12,7 @@ import msgspec
 from wherry.domain import DEFAULT_TENANT, Release, TenantId
 from wherry.serve.metrics import Metrics
 from wherry.serve.recommender import Recommender
-from wherry.serve.taking import InService, Loader, Outcome
+from wherry.serve.taking import InService, Loader, Outcome, RuleSource
 
 logger = logging.getLogger("wherry.serve")
 
@@ -21,9 +21,11 @@ Source = Callable[[], Mapping[TenantId, tuple[Release, Path] | None]]
 
 
 class TenantStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What answers for a tenant, and why a newer release does not, if there is one."""
+    """What answers for a tenant under which standing rules, by their names, and why a newer
+    release does not, if there is one."""
 
     model: str | None
+    rules: list[str] = []
     error: str | None = None
 
 
@@ -31,15 +33,22 @@ class Champions:
     """Holds the recommenders that answer; :meth:`refresh` replaces those that changed.
 
     A release that can't be loaded leaves the one before it answering, and is tried again once
-    ``patience`` more refreshes have passed. A roll-back is a change like any other.
+    ``patience`` more refreshes have passed. A roll-back is a change like any other, and so are
+    other standing ``rules``.
     """
 
     def __init__(
-        self, source: Source, load: Loader, metrics: Metrics, *, patience: int = 30
+        self,
+        source: Source,
+        load: Loader,
+        metrics: Metrics,
+        *,
+        patience: int = 30,
+        rules: RuleSource | None = None,
     ) -> None:
         self._source = source
         self._metrics = metrics
-        self._service = InService(load, patience=patience)
+        self._service = InService(load, patience=patience, rules=rules)
         self._known: frozenset[TenantId] = frozenset({DEFAULT_TENANT})
 
     def get(self, tenant: TenantId) -> Recommender | None:
@@ -62,7 +71,9 @@ class Champions:
     def _status(self, tenant: TenantId) -> TenantStatus:
         recommender = self.get(tenant)
         return TenantStatus(
-            model=recommender.label if recommender else None, error=self._service.error(tenant)
+            model=recommender.label if recommender else None,
+            rules=sorted(recommender.answerer.rules.names) if recommender else [],
+            error=self._service.error(tenant),
         )
 
     def refresh(self) -> None:

@@ -116,6 +116,13 @@ class Recommender:
         other.answerer = answerer
         return other
 
+    def under(self, rules: Sequence[Rule]) -> Recommender:
+        """The same release under a shop's standing rules, of which those of its tenant hold."""
+        answerer = self.answerer.with_rules(rules_for(self.tenant, rules))
+        for name, reason in answerer.rules.faults.items():
+            logger.error("The rule %r of %s is left out: %s", name, self.tenant, reason)
+        return self.with_answerer(answerer)
+
     def shows(self, item: str) -> bool | None:
         """Whether an item may be shown; None if the release doesn't know it."""
         code = self.answerer.vocabulary.code(item)
@@ -258,13 +265,12 @@ def load_recommender(
         ModelError: a file is missing or can't be read.
     """
     release = release or _read_release(folder / "release.json")
-    tenant = DEFAULT_TENANT if release is None else release.tenant
-    answerer = Answerer.load(folder, read_model, rules=rules_for(tenant, rules))
-    for name, reason in answerer.rules.faults.items():
-        logger.error("The rule %r of %s is left out: %s", name, tenant, reason)
+    answerer = Answerer.load(folder, read_model)
     if release is None:
-        return Recommender(answerer)
-    return Recommender(answerer, tenant=release.tenant, name=release.name, version=release.version)
+        return Recommender(answerer).under(rules)
+    return Recommender(
+        answerer, tenant=release.tenant, name=release.name, version=release.version
+    ).under(rules)
 
 
 def _read_release(path: Path) -> Release | None:
