@@ -1,8 +1,11 @@
 """Precomputing: lists a second beside the model called in a loop, and a look-up beside an answer.
 
     python benchmarks/precompute.py [--data ../shared/data] [--rounds 3] [--lists 20000]
+                                    [--models knn,covisits]
 
 The reference asks the same answerer for the same answers, one after the other, in one thread.
+Models whose answer takes longer make fewer lists, so that a round takes some seconds. A network
+is asked after one epoch of training: how well it answers doesn't matter here.
 Rounds are interleaved and figures are medians, so that what else the machine does hits all alike.
 """
 
@@ -23,14 +26,16 @@ from serve import made_up, retailrocket
 from wherry.domain import DEFAULT_TENANT, VisitorId
 from wherry.learn.answer import Answerer, Query
 from wherry.learn.catalogue import Catalogue
-from wherry.learn.covisits import Covisits
-from wherry.learn.knn import SessionKNN
+from wherry.learn.models import MODELS
 from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Vocabulary
 from wherry.project.lists import Session, make
 from wherry.serve.precomputed import Kind, Precomputed, PrecomputedLists, land
 
 K = 20
+NETWORKS = ("gru4rec", "sasrec")
+SLOWER = {"twostage": 5, "prod2vec": 8, "gru4rec": 16, "sasrec": 16}
+"""By how many lists fewer these make."""
 
 
 def main() -> None:
@@ -38,21 +43,24 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder that holds retailrocket_srgnn/")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lists", type=int, default=20_000)
+    parser.add_argument("--models", default="popularity,rules,covisits,knn,blend")
     options = parser.parse_args()
     sessions, _, source = made_up() if options.data is None else retailrocket(options.data)
     runs = zip(sessions.offsets[:-1].tolist(), sessions.offsets[1:].tolist(), strict=True)
     asked: list[Session] = [(tuple(sessions.items[a:b].tolist()), ()) for a, b in runs]
     asked = list(dict.fromkeys(asked))[-options.lists :]
     print(f"{source}: {len(asked):,} different sessions, k = {K}, {os.cpu_count()} cores")
-    for model in (SessionKNN(), Covisits()):
-        popular = Popularity().fit(sessions, seed=1).score(sessions.items[:1])
+    popular = Popularity().fit(sessions, seed=1).score(sessions.items[:1])
+    for name in options.models.split(","):
+        model = MODELS[name](**({"epochs": 1} if name in NETWORKS else {}))
         answerer = Answerer(
             model.fit(sessions, seed=1),
             Vocabulary(f"item-{code}" for code in range(sessions.n_items)),
             Catalogue.unknown(sessions.n_items),
             popular,
         )
-        measure(answerer, asked, options.rounds)
+        few = len(asked) // SLOWER.get(name, 1)
+        measure(answerer, asked[-few:], options.rounds)
 
 
 def measure(answerer: Answerer, asked: list[Session], rounds: int) -> None:

@@ -13,7 +13,9 @@ from serve_shop import IDS, Client, answerer, release
 from wherry.domain import DEFAULT_TENANT, TenantId, VisitorId
 from wherry.errors import ModelError
 from wherry.learn.answer import Answerer
+from wherry.learn.bulk import heads
 from wherry.learn.filling import SPARE
+from wherry.learn.questions import Questions
 from wherry.serve import Limits, Recommender, create_app
 from wherry.serve.precomputed import (
     Kind,
@@ -39,19 +41,9 @@ def table(name: str, model: str = "recommender@3", k: int = 3) -> Precomputed:
 
 
 def lists(shop: Answerer, k: int = 3) -> Lists:
-    items = np.full((2, k + SPARE), -1, dtype=np.int32)
-    scores = np.zeros((2, k + SPARE), dtype=np.float32)
-    for row, session in enumerate(SESSIONS):
-        made = shop.make(session, k)
-        items[row, : len(made.items)] = made.items
-        scores[row, : len(made.items)] = made.scores
-    return Lists(
-        items,
-        scores,
-        np.array([0, 2, 3]),
-        np.array([5, 21, 30], dtype=np.int32),
-        np.array([True, False, False]),
-    )
+    questions = Questions(np.array([5, 21, 30], dtype=np.int32), np.array([0, 2, 3]))
+    bought = np.array([True, False, False])
+    return Lists(*heads(shop, questions, k), questions.offsets, questions.items, bought)
 
 
 @pytest.fixture
@@ -68,7 +60,7 @@ def test_each_key_finds_its_session_and_its_list(home: Path) -> None:
     found = find(home, "cleo")
     assert found.session.tolist() == [5, 21]
     assert found.bought.tolist() == [5]
-    assert np.array_equal(found.made.items, answerer().make(SESSIONS[0], 3).items)
+    assert np.array_equal(found.made.items, lists(answerer()).items[0])
     assert find(home, "bert").session.tolist() == [30]
     assert find(home, "dora") is None
     assert find(home, "") is None

@@ -87,6 +87,15 @@ class NoLongSessions(Popularity):
         return super().recommend(session, k)
 
 
+class Hasty(Popularity):
+    """Asked about many sessions at once, it forgets the last place of each."""
+
+    def recommend_many(self, questions, k, *, now=None):
+        found = super().recommend_many(questions, k)
+        found.items[:, -1] = -1
+        return found
+
+
 class NoTinyShops(Popularity):
     def fit(self, sessions, *, seed):
         if len(sessions) < 2:
@@ -124,6 +133,7 @@ BROKEN = {
     "check_recommend_agrees_with_score": AgreesInHeadOnly,
     "check_order_of_calls": Bored,
     "check_short_and_long_sessions": NoLongSessions,
+    "check_many_at_once": Hasty,
     "check_tiny_training_set": NoTinyShops,
     "check_save_and_load": Forgets,
     "check_explanations": Boaster,

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from wherry.domain import Params
 from wherry.learn.explanation import explain
 from wherry.learn.model import Model
+from wherry.learn.questions import Questions, rank_each
 from wherry.learn.sessions import Sessions
 
 Make = Callable[[], Model]
@@ -210,6 +211,18 @@ def check_short_and_long_sessions(make: Make, sessions: Sessions) -> None:
         model.recommend(np.array(question, dtype=np.int32), 5)
 
 
+def check_many_at_once(make: Make, sessions: Sessions) -> None:
+    """Where it has ``recommend_many``, that gives each session what ``recommend`` gives it."""
+    model, asked = make().fit(sessions, seed=_SEED), _questions()
+    offsets = np.cumsum([0, *map(len, asked)])
+    ranked = rank_each(model, Questions(np.concatenate(asked), offsets), 10)
+    assert ranked.items.shape == (len(asked), 10), f"{ranked.items.shape} is no row a session"
+    for row, question in enumerate(asked):
+        alone = model.recommend(question, 10)
+        same = all(np.array_equal(a, b) for a, b in zip(ranked.of(row), alone, strict=True))
+        assert same, f"among others, {question.tolist()} gets another answer than alone"
+
+
 def check_tiny_training_set(make: Make, sessions: Sessions) -> None:
     """It can be fitted on a single session of a single event."""
     one = np.zeros(1, dtype=np.int64)
@@ -268,6 +281,7 @@ MODEL_CHECKS: tuple[ModelCheck, ...] = (
     check_recommend_agrees_with_score,
     check_order_of_calls,
     check_short_and_long_sessions,
+    check_many_at_once,
     check_tiny_training_set,
     check_save_and_load,
     check_explanations,

@@ -170,6 +170,12 @@ class Answerer:
         other._has_rules = bool(rules)
         return other
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether an answer is the model's head, but for what may not be shown: there are neither
+        rules nor items without a history to be put among it."""
+        return not self._has_rules and self.content is None
+
     def answer(self, query: Query, *, now: int | None = None) -> Answer:
         """Rank k items for a session; fewer only if no more may be shown.
 
@@ -196,16 +202,6 @@ class Answerer:
         if len(found.items) >= query.k:
             return Answer(found.items, found.scores, len(found.items), None)
         return self._filled(found, query, session, allowed, hidden)
-
-    def make(self, session: Sequence[str], k: int, *, now: int | None = None) -> Made:
-        """Rank beforehand what ``k`` places of an answer need, and some to spare for what may
-        not be shown then."""
-        codes, asked = self.vocabulary.codes(session), k + SPARE
-        known = codes[codes < self.n_learned]
-        if len(known) == 0:
-            return Made(known, np.empty(0, dtype=np.float32), is_all=True)
-        head = self.model.recommend(known, asked, now=now)
-        return Made(head.items, head.scores, len(head.items) < asked)
 
     def _hidden(self, query: Query) -> set[int]:
         if not query.exclude and not query.purchased:

@@ -21,7 +21,8 @@ from wherry.learn.explanation import Explanation
 from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.pairs import Near, count_pairs
-from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.questions import Questions, Rankings, keep
+from wherry.learn.ranking import Ranking, spread_out, take_top, top_of
 from wherry.learn.repeats import (
     LONGEST,
     count_repeats,
@@ -157,12 +158,16 @@ class Covisits:
 
     def _scored(self, session: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The items near those of the session, and those themselves, once each."""
-        near = self._fitted
-        room = getattr(self._local, "room", None)
-        if room is None:  # each thread has its own, made on its first question
-            room = self._local.room = np.zeros(len(near.offsets) - 1, dtype=np.float32)
-        asked = as_session(session)
-        return _answer(asked, near, self._repeats, room, self.decay, self.repeat)
+        near, asked = self._fitted, as_session(session)
+        return _answer(asked, near, self._repeats, self._room(), self.decay, self.repeat)
+
+    def _room(self) -> NDArray[np.float32]:
+        """This thread's own row of zeros, made on its first question."""
+        room: NDArray[np.float32] | None = getattr(self._local, "room", None)
+        if room is None:
+            n_items = len(self._fitted.offsets) - 1
+            room = self._local.room = np.zeros(n_items, dtype=np.float32)
+        return room
 
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The summed shares, ``-inf`` where nothing of the session is near; see :class:`Model`."""
@@ -171,6 +176,13 @@ class Covisits:
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items near those of the session; see :class:`Model`."""
         return top_of(*self._scored(session), k)
+
+    def recommend_many(self, questions: Questions, k: int, *, now: int | None = None) -> Rankings:
+        """The same for many sessions; see :class:`wherry.learn.questions.RanksMany`."""
+        found, near = Rankings.room(questions.size, k), self._fitted
+        weights = self.decay, self.repeat
+        _answer_each(questions.asked(), near, self._repeats, self._room(), *weights, k, found)
+        return found
 
     def explain(
         self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
@@ -247,3 +259,21 @@ def _answer(
     room[reached[:size]] = 0
     is_scored = scores > 0
     return reached[:size][is_scored], scores[is_scored]
+
+
+@kernel
+def _answer_each(
+    questions: Questions,
+    near: Near,
+    repeats: NDArray[np.float32],
+    room: NDArray[np.float32],
+    decay: float,
+    repeat: float,
+    k: int,
+    found: Rankings,
+) -> None:
+    """The k best of :func:`_answer` for many sessions."""
+    for row in range(len(questions.offsets) - 1):
+        session = questions.items[questions.offsets[row] : questions.offsets[row + 1]]
+        items, scores = _answer(session, near, repeats, room, decay, repeat)
+        keep(found, row, *take_top(items, scores, min(k, len(items))))

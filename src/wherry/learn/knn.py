@@ -19,8 +19,17 @@ from wherry.errors import ModelError
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.explanation import Explanation
 from wherry.learn.model import ModelFile, as_session
-from wherry.learn.neighbours import Index, Scratch, Weights, answer, best, index_postings
+from wherry.learn.neighbours import (
+    Index,
+    Scratch,
+    Weights,
+    answer,
+    best,
+    best_of_each,
+    index_postings,
+)
 from wherry.learn.pairs import count_pairs
+from wherry.learn.questions import Questions, Rankings
 from wherry.learn.ranking import Ranking, spread_out
 from wherry.learn.repeats import LONGEST, count_repeats, repeat_chances
 from wherry.learn.sessions import Sessions
@@ -194,6 +203,12 @@ class SessionKNN:
         """The k best of the items that the neighbours hold; see :class:`Model`."""
         found = best(as_session(session), self.index, self._scratch(), self.weights, k)
         return Ranking(*found)
+
+    def recommend_many(self, questions: Questions, k: int, *, now: int | None = None) -> Rankings:
+        """The same for many sessions; see :class:`wherry.learn.questions.RanksMany`."""
+        found = Rankings.room(questions.size, k)
+        best_of_each(questions.asked(), self.index, self._scratch(), self.weights, k, found)
+        return found
 
     def explain(
         self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None

@@ -26,7 +26,8 @@ class Model(Protocol):
     A class may declare ``space`` beside its grid: the ranges in which ``[learn.search]`` looks
     for parameters (:data:`wherry.learn.space.Space`). Without it the grid alone is tried. A model
     that is trained in epochs may have a ``curve``, a list of :class:`wherry.domain.Epoch`, which
-    the card shows.
+    the card shows. One whose answer takes microseconds may rank for many sessions in one call:
+    :class:`wherry.learn.questions.RanksMany`.
     """
 
     name: ClassVar[str]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from wherry.learn.kernel import kernel
+from wherry.learn.questions import Questions, Rankings, keep
 from wherry.learn.ranking import take_top
 from wherry.learn.repeats import LONGEST, distinct_from_end, own_scores, repeat_chances
 
@@ -147,6 +148,21 @@ def best(
     """The k best of :func:`answer`, the best first: one call, so that nothing is passed twice."""
     items, scores = answer(session, index, scratch, weights)
     return take_top(items, scores, min(k, len(items)))
+
+
+@kernel
+def best_of_each(
+    questions: Questions,
+    index: Index,
+    scratch: Scratch,
+    weights: Weights,
+    k: int,
+    found: Rankings,
+) -> None:
+    """:func:`best` for many sessions."""
+    for row in range(len(questions.offsets) - 1):
+        session = questions.items[questions.offsets[row] : questions.offsets[row + 1]]
+        keep(found, row, *best(session, index, scratch, weights, k))
 
 
 @kernel

@@ -13,6 +13,7 @@ from wherry.domain import Params
 from wherry.learn.arrays import frozen, load_array, save_arrays
 from wherry.learn.explanation import Explanation, popular
 from wherry.learn.model import ModelFile, as_session
+from wherry.learn.questions import Questions, Rankings
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
@@ -66,6 +67,12 @@ class Popularity:
         """The head of a list that was sorted once; see :class:`Model`."""
         as_session(session)
         return Ranking(self._best.items[:k], self._best.scores[:k])
+
+    def recommend_many(self, questions: Questions, k: int, *, now: int | None = None) -> Rankings:
+        """The same for many sessions; see :class:`wherry.learn.questions.RanksMany`."""
+        found, size = Rankings.room(questions.asked().size, k), len(self._best.items[:k])
+        found.items[:, :size], found.scores[:, :size] = self._best.items[:k], self._best.scores[:k]
+        return found
 
     def explain(
         self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None

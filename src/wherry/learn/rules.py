@@ -18,7 +18,8 @@ from wherry.learn.explanation import Carrier, Explanation, Part, heaviest_first
 from wherry.learn.kernel import kernel
 from wherry.learn.model import ModelFile, as_session
 from wherry.learn.pairs import Near, events_by_item
-from wherry.learn.ranking import Ranking, spread_out, top_of
+from wherry.learn.questions import Questions, Rankings, keep
+from wherry.learn.ranking import Ranking, spread_out, take_top, top_of
 from wherry.learn.sessions import Sessions
 from wherry.learn.space import Range, Space
 
@@ -83,6 +84,13 @@ class Rules:
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items that rules lead to; see :class:`Model`."""
         return top_of(*self._scored(session), k)
+
+    def recommend_many(self, questions: Questions, k: int, *, now: int | None = None) -> Rankings:
+        """The same for many sessions; see :class:`wherry.learn.questions.RanksMany`."""
+        found = Rankings.room(questions.size, k)
+        rules = self._offsets, self._consequents, self._weights
+        _apply_to_each(questions.asked(), *rules, self.memory, k, found)
+        return found
 
     def explain(
         self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None
@@ -185,6 +193,23 @@ def _apply(
             size += 1
         strength *= memory
     return _sum_runs(reached, gained)
+
+
+@kernel
+def _apply_to_each(
+    questions: Questions,
+    offsets: NDArray[np.int64],
+    consequents: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    memory: float,
+    k: int,
+    found: Rankings,
+) -> None:
+    """The k best of :func:`_apply` for many sessions."""
+    for row in range(len(questions.offsets) - 1):
+        session = questions.items[questions.offsets[row] : questions.offsets[row + 1]]
+        items, scores = _apply(session, offsets, consequents, weights, memory)
+        keep(found, row, *take_top(items, scores, min(k, len(items))))
 
 
 @kernel

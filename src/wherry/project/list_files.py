@@ -105,13 +105,13 @@ def _parts(
     tenant: TenantId, table: Precomputed, keyed: Keyed, made: Made, ids: pa.Array
 ) -> Iterator[pa.RecordBatch]:
     """The rows of the Parquet file, some thousand keys at a time."""
-    fallbacks = pa.array(made.fallbacks, pa.string())
+    fallbacks = pa.array(made.answers.fallbacks, pa.string())
     for start in range(0, len(keyed.keys), _KEYS_A_PART):
         rows = np.array(keyed.rows[start : start + _KEYS_A_PART], dtype=np.int64)
-        codes = made.answers[rows]
+        codes = made.answers.items[rows]
         owner, place = np.nonzero(codes >= 0)
         of = rows[owner]
-        is_model = pa.array(place < made.from_model[of])
+        is_model = pa.array(place < made.answers.from_model[of])
         n = len(owner)
         yield pa.RecordBatch.from_arrays(
             [
@@ -122,7 +122,7 @@ def _parts(
                 ),
                 pa.array(place + 1, pa.int32()),
                 ids.take(pa.array(codes[owner, place])),
-                pa.array(made.scores[rows][owner, place], pa.float32()),
+                pa.array(made.answers.scores[rows][owner, place], pa.float32()),
                 pc.if_else(is_model, pa.scalar(None, pa.string()), fallbacks.take(pa.array(of))),
                 pa.repeat(pa.scalar(table.model, pa.string()), n),
                 pa.repeat(pa.scalar(table.made_at, pa.timestamp("us")), n),

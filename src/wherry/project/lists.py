@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wherry.domain import TenantId
-from wherry.learn.answer import Answerer, Query
+from wherry.learn.answer import Answerer
+from wherry.learn.bulk import Answers, answers, heads
 from wherry.learn.filling import SPARE
+from wherry.learn.questions import Questions, Rankings
 from wherry.serve.precomputed import Lists
 
 Report = Callable[[str], None]
 
 _AT_ONCE = 256
-"""Lists that one thread makes before it takes the next task."""
+"""Lists that a thread makes in one task."""
 
 _LATEST = """
 WITH mine AS (
@@ -59,14 +61,10 @@ class Keyed(NamedTuple):
 
 
 class Made(NamedTuple):
-    """Lists for sessions, and the answers that come of them: codes (L, k), -1 where there is no
-    more, scores, how many of each come from the model, and from where the others do."""
+    """Lists for sessions, and the answers that come of them."""
 
     lists: Lists
-    answers: NDArray[np.int32]
-    scores: NDArray[np.float32]
-    from_model: NDArray[np.int32]
-    fallbacks: list[str | None]
+    answers: Answers
 
 
 def visitors(
@@ -112,74 +110,56 @@ def make(
     now: int,
     report: Report,
 ) -> Made:
-    """Compute every session's list and answer, side by side in threads: the loops of the packaged
-    models run without the interpreter's lock. ``now``, milliseconds UTC, is when they are asked
-    for: rules with dates hold by it."""
-    n, width = len(sessions), k + SPARE
-    offsets = np.concatenate(([0], np.cumsum([len(codes) for codes, _ in sessions])))
-    flat = np.array([code for codes, _ in sessions for code in codes], dtype=np.int32)
-    bought = np.zeros(len(flat), dtype=np.bool_)
-    for row, (_, places) in enumerate(sessions):
-        bought[offsets[row] + np.array(places, dtype=np.int64)] = True
-    lists = Lists(
-        np.full((n, width), -1, dtype=np.int32),
-        np.zeros((n, width), dtype=np.float32),
-        offsets.astype(np.int64),
-        flat,
-        bought,
-    )
-    made = Made(
-        lists,
-        np.full((n, k), -1, dtype=np.int32),
-        np.zeros((n, k), dtype=np.float32),
-        np.zeros(n, dtype=np.int32),
-        [None] * n,
-    )
-    bounds = [*range(0, n, _AT_ONCE), n]
+    """Compute every session's list and answer. ``now``, milliseconds UTC, is when they are asked
+    for: rules with dates hold by it.
+
+    Threads rank side by side, many sessions a call: the loops of the packaged models run without
+    the interpreter's lock. What is shown of a ranking is found in the thread that asked, since
+    that is mostly Python, for whose lock the others would wait.
+    """
+    questions, bought = _asked(sessions)
+    found = Rankings.room(questions.size, k + SPARE)
+    made = Answers.room(questions.size, k)
+    bounds = [*range(0, questions.size, _AT_ONCE), questions.size]
     with ThreadPoolExecutor(workers) as pool:
-        tasks = [pool.submit(_fill, answerer, sessions, k, now, made, *b) for b in pairwise(bounds)]
+        tasks = {
+            pool.submit(heads, answerer, questions.part(*run), k, now=now): run
+            for run in pairwise(bounds)
+        }
         try:
-            for done in _counted(tasks, report, n):
-                done.result()
+            for done in _counted(tasks, report, questions.size):
+                start, stop = tasks[done]
+                part, ranked = questions.part(start, stop), done.result()
+                marks = bought[questions.offsets[start] : questions.offsets[stop]]
+                found.items[start:stop], found.scores[start:stop] = ranked
+                made.put(start, answers(answerer, part, marks, ranked, k, now=now))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return made
+    return Made(Lists(*found, questions.offsets, questions.items, bought), made)
 
 
-def _counted(tasks: Iterable[Future[None]], report: Report, n: int) -> Iterator[Future[None]]:
+def _asked(sessions: Sequence[Session]) -> tuple[Questions, NDArray[np.bool_]]:
+    """Sessions as arrays, and which of their items were bought."""
+    offsets = np.zeros(len(sessions) + 1, dtype=np.int64)
+    np.cumsum([len(codes) for codes, _ in sessions], out=offsets[1:])
+    flat = np.array([code for codes, _ in sessions for code in codes], dtype=np.int32)
+    bought = np.zeros(len(flat), dtype=np.bool_)
+    for row, (_, places) in enumerate(sessions):
+        if places:
+            bought[offsets[row] + np.array(places, dtype=np.int64)] = True
+    return Questions(flat, offsets), bought
+
+
+def _counted(
+    tasks: Iterable[Future[Rankings]], report: Report, n: int
+) -> Iterator[Future[Rankings]]:
     began, count = perf_counter(), 0
     for done in as_completed(tasks):
         yield done
         count = min(count + _AT_ONCE, n)
         rate = count / (perf_counter() - began)
         report(f"{count:,} of {n:,} lists, {rate:,.0f} a second")
-
-
-def _fill(
-    answerer: Answerer,
-    sessions: Sequence[Session],
-    k: int,
-    now: int,
-    made: Made,
-    start: int,
-    stop: int,
-) -> None:
-    """Compute the lists from ``start`` to ``stop`` into their rows."""
-    ids = answerer.vocabulary.ids
-    for row in range(start, stop):
-        codes, places = sessions[row]
-        session = [ids[code] for code in codes]
-        head = answerer.make(session, k, now=now)
-        made.lists.items[row, : len(head.items)] = head.items
-        made.lists.scores[row, : len(head.items)] = head.scores
-        bought = [session[place] for place in places]
-        query = Query(session=session, k=k, purchased=bought, made=head)
-        answer = answerer.answer(query, now=now)
-        made.answers[row, : len(answer.items)] = answer.items
-        made.scores[row, : len(answer.items)] = answer.scores
-        made.from_model[row] = answer.from_model
-        made.fallbacks[row] = answer.fallback
 
 
 def still_known(con: duckdb.DuckDBPyConnection, tenant: TenantId, keyed: Keyed) -> Keyed:
