@@ -20,6 +20,7 @@ from wherry.learn.models import load_released_model
 from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Sessions, Vocabulary
 from wherry.registry import CHALLENGER, CHAMPION, Registry, model_name
+from wherry.registry.store import Store
 from wherry.serve import load_recommender
 
 NORTH = TenantId("north")
@@ -191,7 +192,9 @@ def test_a_database_that_breaks_is_an_error_and_never_no_champion(
     def breaks(*_: object, **__: object) -> None:
         raise MlflowException("(sqlite3.OperationalError) disk I/O error\n[SQL: SELECT ...]")
 
-    registry.rollback(DEFAULT_TENANT)  # so that what answers has to be asked for again
+    # Changed by MLflow itself, so that what answers has to be asked for again.
+    client = mlflow.MlflowClient(registry.uri, registry_uri=registry.uri)
+    client.set_registered_model_tag("recommender", "season", "winter")
     monkeypatch.setattr(mlflow.MlflowClient, "search_registered_models", breaks)
     with pytest.raises(RegistryError, match="disk I/O error") as error:
         registry.champion(DEFAULT_TENANT)
@@ -287,6 +290,29 @@ def test_a_rollback_passes_over_what_was_tried_and_never_the_champion(
     # Asked for by number it comes, and has then been the champion.
     assert registry.rollback(DEFAULT_TENANT, 5).version == 5
     assert (5, False) in [(each.version, gone) for each, gone in registry.releases(DEFAULT_TENANT)]
+
+
+def test_whoever_changes_the_champion_tells_it_to_those_without_mlflow(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    theirs = Registry(registry.home, "recommender")
+
+    def seen() -> int:
+        """The champion as a process sees it that never asks MLflow."""
+        with monkeypatch.context() as without:
+            without.setattr(Store, "champions", lambda _: asked.append("MLflow") or {})
+            return champion_version(theirs)
+
+    tried = make_release(registry, tmp_path / "made", DEFAULT_TENANT, 2, as_champion=False)
+    assert seen() == 4
+    registry.promote(tried)
+    assert seen() == 5
+    registry.name_challenger(DEFAULT_TENANT, 4)
+    assert seen() == 5
+    registry.rollback(DEFAULT_TENANT)
+    assert seen() == 4
+    assert asked == []
 
 
 def test_a_registry_cut_off_while_its_tables_were_made_is_made_by_the_next(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wherry.domain import Candidate, Release, TenantId
+from wherry.errors import RegistryError
 from wherry.lake import write_whole
 
 if TYPE_CHECKING:
@@ -102,7 +104,9 @@ class Registry:
     ) -> Release:
         """Register a recommender's folder as the next version, and make it the champion unless
         it is to be tried first."""
-        return self._store.release(release, folder, mlflow_run, as_champion=as_champion)
+        released = self._store.release(release, folder, mlflow_run, as_champion=as_champion)
+        self._remember()
+        return released
 
     def promote(self, release: Release) -> None:
         """Make a release that was tried the champion; nothing is rolled back by that.
@@ -111,6 +115,7 @@ class Registry:
             RegistryError: If MLflow can't be asked.
         """
         self._store.promote(release)
+        self._remember()
 
     def name_challenger(self, tenant: TenantId, version: int | None) -> None:
         """Let plain MLflow know what is tried as ``models:/NAME@challenger``; None: nothing.
@@ -119,6 +124,7 @@ class Registry:
             RegistryError: If MLflow can't be asked.
         """
         self._store.name_challenger(tenant, version)
+        self._remember()
 
     def releases(self, tenant: TenantId) -> list[tuple[Release, bool]]:
         """A tenant's releases, the newest first, each with whether roll-backs pass it over."""
@@ -134,13 +140,20 @@ class Registry:
         Raises:
             RegistryError: If there is no champion, no such version, or nothing to go back to.
         """
-        return self._store.rollback(tenant, to)
+        champion = self._store.rollback(tenant, to)
+        self._remember()
+        return champion
 
     @property
     def _store(self) -> Store:
         from wherry.registry.store import Store  # noqa: PLC0415  MLflow takes seconds to import
 
         return Store(self.home, self.name, self.tracking_uri)
+
+    def _remember(self) -> None:
+        """Keep what answers now: this process has MLflow imported, servers have not."""
+        with suppress(RegistryError):  # it is done; who can't read it here asks MLflow
+            self.champions()
 
     @property
     def _cache(self) -> Path:
