@@ -21,6 +21,8 @@ with (folder / f"born-{number}").open("a") as file:
 is_over = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: is_over.set())
 threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
+while number == "2" and not (folder / "fell").exists():
+    is_over.wait(0.02)  # the first one ends before this one is ready
 print("ready", flush=True)
 if number == "1" and not (folder / "fell").exists():
     (folder / "fell").touch()

@@ -84,7 +84,7 @@ class Workers:
         """Start the workers and keep them running; ``on_ready`` is called once all are ready.
 
         Raises:
-            WherryError: a worker ended before all were ready: something is wrong for each.
+            WherryError: a worker ended that never was ready: something is wrong for each.
         """
         with self._signals():
             try:
@@ -107,7 +107,7 @@ class Workers:
                     if on_ready is not None:
                         on_ready()
             elif isinstance(news, _Ended):
-                if not is_up:
+                if not self._workers[news.number].was_ready:
                     raise WherryError(
                         f"Worker {news.number} ended with code {news.code} before it took "
                         "requests; what it said is above."
