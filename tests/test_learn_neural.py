@@ -18,7 +18,7 @@ from wherry.learn.neural import GRU4Rec, SASRec, is_jax_here, training
 from wherry.learn.neural.batches import LONGEST, WIDTHS, Draw, Pieces, epoch_batches
 from wherry.learn.sessions import Sessions
 
-pytestmark = pytest.mark.skipif(not is_jax_here(), reason="JAX is not installed")
+pytestmark = pytest.mark.skipif(not is_jax_here(), reason="wherry[neural] is not installed")
 
 MODELS = (GRU4Rec, SASRec)
 SMALL = {"dimensions": 16, "epochs": 3, "batch": 64, "negatives": 32, "dropout": 0.0}

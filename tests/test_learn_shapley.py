@@ -40,7 +40,7 @@ def test_a_feature_adds_its_mean_over_all_orders_of_being_told():
 
 
 def test_the_parts_are_lightgbm_s_own():
-    lightgbm = pytest.importorskip("lightgbm")
+    lightgbm = pytest.importorskip("lightgbm", reason="wherry[rank] is not installed")
     rng = np.random.default_rng(3)
     rows = rng.normal(size=(500, 6)).astype(np.float32)
     labels = rows[:, 0] * rows[:, 1] + np.abs(rows[:, 2]) + (rows[:, 0] > 1) * rows[:, 3]

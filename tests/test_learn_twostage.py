@@ -81,7 +81,7 @@ def test_nonsense_is_refused():
 @pytest.mark.parametrize("neural", ["", "gru4rec"])
 def test_an_explanation_adds_up_to_the_trees_score_and_has_the_retrievers_within(neural):
     if neural:
-        pytest.importorskip("jax")
+        pytest.importorskip("jax", reason="wherry[neural] is not installed")
     model = TwoStage(**SMALL, neural=neural).fit(example_sessions(), seed=1)
     question = np.array([4, 8, 4, 1], dtype=np.int32)
     items, scores = model.recommend(question, SMALL["candidates"])

@@ -121,7 +121,7 @@ def test_every_answer_can_be_told_as_json_and_read_back() -> None:
 
 @pytest.mark.parametrize("model", [GRU4Rec])
 def test_a_neural_model_is_explained_by_leaving_items_out(model: type[GRU4Rec]) -> None:
-    pytest.importorskip("jax")
+    pytest.importorskip("jax", reason="wherry[neural] is not installed")
     rng = np.random.default_rng(1)
     starts = rng.integers(0, 40, 300)
     items = (starts[:, None] + np.arange(3)).ravel() % 40

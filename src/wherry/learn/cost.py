@@ -53,9 +53,11 @@ def measure(model_class: type[Model], folder: Path, instances: Instances) -> Cos
 
     Times are those of the processor, not of the clock: other candidates are fitted beside it.
     Memory is at most the sum of the files, which a packaged model maps, and of what loading
-    and answering allocates.
+    and answering allocates. The first answer on a machine compiles what later ones find compiled,
+    and isn't measured.
     """
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    _ask(model_class.load(folder), instances, 1)
     tracemalloc.start()
     try:
         model = model_class.load(folder)
