@@ -15,6 +15,17 @@ def test_a_release_is_told_with_the_checks_that_it_passed():
     assert conclusion.detail == "knn answers now. 24 of 25 checks passed."
 
 
+def test_a_release_that_is_tried_goes_beside_the_champion_until_it_is_the_champion_itself():
+    run = msgspec.structs.replace(records.tenant_run(), trial="is tried: canary, 10% of visitors")
+    beside = ended(records.record(run), records.release(3))
+    assert (beside.ending, beside.title) == (Ending.RELEASED, "Registered v4")
+    assert beside.detail == (
+        "knn is tried: canary, 10% of visitors. The champion, knn v3, goes on answering."
+    )
+    promoted = ended(records.record(run), records.release(4))
+    assert promoted.detail == "knn was tried first, and is the champion by now."
+
+
 def test_a_failed_audit_is_told_with_its_checks_and_who_goes_on_answering():
     conclusion = ended(records.record(records.blocked_run()), records.release(3))
     assert (conclusion.ending, conclusion.title) == (Ending.BLOCKED, "Blocked by the audit")

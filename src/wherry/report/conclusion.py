@@ -89,8 +89,10 @@ def _conclude(
     if tenant is not None and tenant.release is not None:
         version = tenant.release.version
         if tenant.trial:
-            words = f"{tenant.release.model} {tenant.trial}"
-            return Conclusion(Ending.RELEASED, f"Registered v{version}", _sentences(words, still))
+            words = _sentences(f"{tenant.release.model} {tenant.trial}", still)
+            if champion is not None and champion.version == version:
+                words = f"{tenant.release.model} was tried first, and is the champion by now."
+            return Conclusion(Ending.RELEASED, f"Registered v{version}", words)
         title = f"Released v{version}"
         return Conclusion(Ending.RELEASED, title, _released(tenant.release, tenant))
     if all(s.outcome in (Outcome.NOTHING_NEW, Outcome.SKIPPED) for s in stages):
