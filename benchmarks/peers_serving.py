@@ -140,7 +140,8 @@ def main() -> None:
 
 
 def measure(folder: Path, wanted: list[str], options: argparse.Namespace) -> None:
-    sessions, prefixes, source = made_up() if options.data is None else retailrocket(options.data)
+    data = options.data
+    sessions, prefixes, source = made_up(37_000) if data is None else retailrocket(data)
     vocabulary = Vocabulary(f"item-{code}" for code in range(sessions.n_items))
     model = SessionKNN().fit(sessions, seed=1)
     popularity = Popularity().fit(sessions, seed=1).score(prefixes[0])
@@ -211,6 +212,7 @@ def running(name: str, python: Path | None, folder: Path) -> Iterator[tuple[int,
         command += ["--serve", "recommend", "--folder", str(folder / "recommender")]
         path = "/v1/recommend"
     else:
+        env["PATH"] = f"{python.parent}{os.pathsep}{env['PATH']}"  # MLflow calls uvicorn by name
         peer = PEERS[name]
         (place / "server.py").write_text(peer.source)
         if name == "mlflow" and not (place / "model").exists():

@@ -303,6 +303,7 @@ def answer_requests(kind: str, folder: Path) -> None:
     app: Any = constant_app((folder / "constant").read_bytes())
     if kind == "recommend":
         with tempfile.TemporaryDirectory(dir=folder) as traffic:
+            (folder / "wherry.toml").write_text('shop = "shop"\n')
             shop = Shop(Home(folder, Path(traffic)), Settings(shop="shop"))
             serve(shop.serving(), port=0, on_ready=lambda address: print(address, flush=True))
         return
