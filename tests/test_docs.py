@@ -34,6 +34,7 @@ from wherry.lake import Lake
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.models import MODELS, load_own_models
+from wherry.serve import Metrics
 from wherry.testing import MODEL_CHECKS, check_model
 
 ROOT = Path(__file__).parents[1]
@@ -165,6 +166,12 @@ def test_every_example_of_python_imports_what_there_is(page: Path) -> None:
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("wherry"):
                 module = importlib.import_module(node.module or "")
                 assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
+
+
+def test_the_serving_page_names_every_metric() -> None:
+    text = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    found = {f.name + "_total" * (f.type == "counter") for f in Metrics().registry.collect()}
+    assert not [name for name in found if f"`{name}`" not in text]
 
 
 def test_the_changelog_begins_with_the_version() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serve_shop import Client
 from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.inbox import Inbox
 from wherry.config import Settings
@@ -248,3 +251,19 @@ def test_what_one_server_collects_the_other_knows_at_once_and_after_a_restart(
         )
     with serving(shop) as again:
         assert asked(again, visitor_id="ann") == both
+
+
+def test_a_live_store_that_fails_costs_no_request_and_is_counted(shop: Path) -> None:
+    project = Project.open(shop)
+    with Client(project.serving()) as client:
+        assert "wherry_live_failures_total 0.0" in client.get("/metrics").text.splitlines()
+    folder = project.home.live
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("a file stands where the folder should")
+    project = Project.open(shop)
+    with Client(project.serving()) as client:
+        body = {"event_type": "view", "visitor_id": "ann", "items": [{"id": "tent"}]}
+        assert client.post("/v1/events", json=body).json()["taken"] == 1
+        assert client.get("/v1/recommend?visitor_id=ann").json()["fallback"] == "popular"
+        (line,) = re.findall("^wherry_live_failures_total (.+)", client.get("/metrics").text, re.M)
+    assert float(line) == project.live_store.failures > 0

@@ -63,6 +63,7 @@ class Servers(Parts):
 
     def serving(self, siblings: SiblingsOf | None = None) -> ASGIApp:
         """The application that answers; ``siblings`` are a worker's, see :mod:`.worker`."""
+        store = self.live_store
         return serving_app(
             self.home,
             self.settings,
@@ -71,7 +72,8 @@ class Servers(Parts):
             keys=self.keys,
             live=self.live_sessions,
             availability=self.live_availability,
-            pages=ShownOnPages(self.live_store, keep_seconds=self.settings.serve.page_seconds),
+            pages=ShownOnPages(store, keep_seconds=self.settings.serve.page_seconds),
+            store=store,
             siblings=siblings,
         )
 
@@ -87,8 +89,11 @@ class Servers(Parts):
         Raises:
             UsageError: If no key is set and others than this machine could reach the host.
         """
-        live = self.live_sessions
-        app = create_collect_app(partial(self._collect_routes, name="collect", after=live.take))
+        live, store = self.live_sessions, self.live_store
+        app = create_collect_app(
+            partial(self._collect_routes, name="collect", after=live.take),
+            live_failures=lambda: store.failures,
+        )
         with self._loading("wherry collect"), self._tending(live):
             self._listen(app, host, port, on_ready)
 

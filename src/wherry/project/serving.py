@@ -18,6 +18,7 @@ from wherry.learn.models import load_released_model
 from wherry.live.availability import LiveAvailability
 from wherry.live.pages import ShownOnPages
 from wherry.live.sessions import LiveSessions
+from wherry.live.store import LiveStore
 from wherry.project.collecting import answer_log, collect_routes, utc_microseconds
 from wherry.project.home import Home
 from wherry.project.live import live_lookup
@@ -41,9 +42,11 @@ def serving_app(
     live: LiveSessions,
     availability: LiveAvailability,
     pages: ShownOnPages,
+    store: LiveStore,
     siblings: SiblingsOf | None = None,
 ) -> ASGIApp:
-    """The application that answers recommendations and takes events in."""
+    """The application that answers recommendations and takes events in; ``live``,
+    ``availability`` and ``pages`` are kept in ``store``."""
     serve = settings.serve
     limits = Limits(
         k=serve.k,
@@ -69,6 +72,7 @@ def serving_app(
         pages=pages,
         rollouts=Rollouts(home.rollouts, home.registry).read,
         rules=StandingRules(home.settings, settings),
+        live_failures=lambda: store.failures,
     )
 
 

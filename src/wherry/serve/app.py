@@ -70,6 +70,7 @@ def create_app(
     availability: LiveAvailability | None = None,
     pages: ShownOnPages | None = None,
     rules: RuleSource | None = None,
+    live_failures: Callable[[], int] = lambda: 0,
 ) -> ASGIApp:
     """Make the application.
 
@@ -85,9 +86,10 @@ def create_app(
     beside the champions, and is asked as often. ``availability`` is what was told of items since
     their releases were made, ``pages`` what the carousels of each page have shown. ``rules`` says
     under which standing rules all of them answer, and is asked as often as ``source``; without it
-    they keep those that they were loaded with.
+    they keep those that they were loaded with. ``live_failures`` is how often what ``live``,
+    ``availability`` and ``pages`` are kept in could not be used so far.
     """
-    metrics = Metrics()
+    metrics = Metrics(live_failures)
     load = LoadedOnce(load)
     champions = Champions(source, load, metrics, rules=rules)
     challengers = Challengers(rollouts, load, metrics, rules=rules) if rollouts else None
@@ -122,9 +124,11 @@ class _Tried(NamedTuple):
     shadows: ShadowQueue
 
 
-def create_collect_app(collect: Callable[[Metrics], CollectRoutes]) -> ASGIApp:
+def create_collect_app(
+    collect: Callable[[Metrics], CollectRoutes], *, live_failures: Callable[[], int] = lambda: 0
+) -> ASGIApp:
     """Make an application that takes events in and recommends nothing."""
-    metrics = Metrics()
+    metrics = Metrics(live_failures)
     return _assemble({}, None, collect(metrics), metrics)
 
 

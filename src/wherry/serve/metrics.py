@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from wherry.domain import TenantId
@@ -49,16 +49,35 @@ class Latency(Collector):
         yield family
 
 
-class Metrics:
-    """Counters of one server, in a registry of their own."""
+class _LiveFailures(Collector):
+    """How often the live state could not be used, asked for when the figures are."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[], int]) -> None:
+        self._count = count
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The count as Prometheus reads it."""
+        yield CounterMetricFamily(
+            "wherry_live_failures",
+            "Times that the live state could not be read or written; requests went on without it.",
+            value=self._count(),
+        )
+
+
+class Metrics:
+    """Counters of one server, in a registry of their own.
+
+    ``live_failures`` says how often the live state could not be used so far.
+    """
+
+    def __init__(self, live_failures: Callable[[], int] = lambda: 0) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "wherry_requests", "Requests answered.", ["route", "status"], registry=self.registry
         )
         self._latency = Latency()
         self.registry.register(self._latency)
+        self.registry.register(_LiveFailures(live_failures))
         self._fallbacks = Counter(
             "wherry_fallbacks",
             "Answers that were filled from a list of what is popular.",
