@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from wherry.domain import (
     STAGES,
+    Act,
     Candidate,
     Check,
+    Decision,
     Epoch,
     Estimate,
     ItemId,
@@ -256,3 +258,35 @@ def hostile(text: str) -> RunRecord:
         packages={text: text}, settings={text: {text: text}}, stages=(stage(text, 1.0, note=text),),
         tenants=(run, msgspec.structs.replace(run, tenant=TenantId(text + "2"))),
     )  # fmt: skip
+
+
+def decisions(tenant: TenantId = DEFAULT) -> tuple[Decision, ...]:
+    """The newest first: a release stopped by the guard, another tried, found better, promoted."""
+    told = (
+        (Act.RELEASED, "run 20261120-031500-1f", 2, 2, "it passed every check"),
+        (Act.STARTED, "run 20261121-031500-2e", 3, 2, "canary, 10% of visitors"),
+        (Act.FOUND_BETTER, "guard", 3, 2, "its click-through is 24.50%, the champion's 20.90%"),
+        (Act.PROMOTED, "anna", 3, 3, ""),
+        (Act.STARTED, "anna", 4, 3, "canary, 10% of visitors"),
+        (Act.RAMPED, "anna", 4, 3, "canary, 10% of visitors → canary, 25% of visitors"),
+        (
+            Act.STOPPED,
+            "guard",
+            4,
+            3,
+            "its click-through is 3.90%, the champion's 24.50%: -20.6%, between -26.1% and -15.1%",
+        ),
+        (Act.ROLLED_BACK, "anna", 2, 2, "in place of recommender@3"),
+    )
+    return tuple(
+        Decision(
+            decided_at=STARTED - timedelta(hours=10 * (len(told) - n)),
+            tenant=tenant,
+            act=act,
+            by=by,
+            release=f"recommender@{of}",
+            champion=f"recommender@{champion}",
+            why=why,
+        )
+        for n, (act, by, of, champion, why) in reversed([*enumerate(told)])
+    )

@@ -22,3 +22,4 @@ def test_a_run_that_only_judges_again_shows_the_examples_of_what_it_judged(shop:
     assert "went on to" in page
     assert "Since the last release" in page
     assert "inequality of exposure" in page
+    assert "was released by run" in page

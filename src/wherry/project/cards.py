@@ -13,6 +13,7 @@ from wherry.config import Settings
 from wherry.domain import Release, RunId, RunRecord, TenantId, TenantRun
 from wherry.errors import LakeError, ProjectError
 from wherry.lake import Lake
+from wherry.project.decisions import DecisionLog
 from wherry.project.home import Home
 from wherry.project.outcomes import outcome_lines
 from wherry.project.progress import Progress
@@ -43,6 +44,10 @@ def write_run_card(
         examples=tuple(examples),
         previous=tuple(_previous(record, home, registry)),
         outcomes=dict(_outcomes(record, Lake(home.lake))),
+        decisions={
+            run.tenant: DecisionLog(home.decisions).read(run.tenant).decisions
+            for run in record.tenants
+        },
     )
 
 

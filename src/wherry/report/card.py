@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -14,6 +14,7 @@ from wherry.domain import (
     DEFAULT_TENANT,
     Candidate,
     Check,
+    Decision,
     ItemId,
     Release,
     RunRecord,
@@ -28,6 +29,7 @@ from wherry.report.character import Trait, is_character, traits
 from wherry.report.conclusion import OUTCOME_SYMBOLS, Conclusion, conclude, conclude_tenant
 from wherry.report.curves import Curve, plot_curves
 from wherry.report.dag import draw_stages
+from wherry.report.decisions import DecisionLines, decision_lines
 from wherry.report.outcomes import OutcomeLines
 from wherry.report.plot import Bar, Dot, plot_intervals, plot_seconds
 from wherry.report.price import Priced, plot_price
@@ -83,6 +85,7 @@ class TenantPage(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
     examples: tuple[Example, ...]
     outcomes: OutcomeLines | None
+    decisions: DecisionLines
 
 
 def render_card(
@@ -93,6 +96,7 @@ def render_card(
     examples: tuple[Example, ...] = (),
     previous: tuple[Previous, ...] = (),
     outcomes: Mapping[TenantId, OutcomeLines] = {},
+    decisions: Mapping[TenantId, Sequence[Decision]] = {},
 ) -> str:
     """Render the card of a run as one HTML page: no script, no resource from elsewhere.
 
@@ -101,7 +105,7 @@ def render_card(
     its id. ``previous`` are the releases before, which this run is set against. Everything
     that comes from the record is escaped. The page depends on the arguments alone, so the
     same run gives the same page. ``outcomes`` tells of each tenant what came of its releases'
-    answers.
+    answers, ``decisions`` what was decided about them, the newest first.
     """
     champions = {r.tenant: r for r in _releases(champion)}
     before = {each.release.tenant: each for each in previous}
@@ -114,6 +118,7 @@ def render_card(
             examples,
             before.get(tenant.tenant),
             outcomes.get(tenant.tenant),
+            decisions.get(tenant.tenant, ()),
         )
         for n, tenant in enumerate(record.tenants, start=1)
     )
@@ -138,6 +143,7 @@ def write_card(
     examples: tuple[Example, ...] = (),
     previous: tuple[Previous, ...] = (),
     outcomes: Mapping[TenantId, OutcomeLines] = {},
+    decisions: Mapping[TenantId, Sequence[Decision]] = {},
 ) -> Path:
     """Write what :func:`render_card` renders into a file, whole or not at all; return the path."""
     page = render_card(
@@ -147,6 +153,7 @@ def write_card(
         examples=examples,
         previous=previous,
         outcomes=outcomes,
+        decisions=decisions,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
@@ -163,6 +170,7 @@ def _tenant_page(
     examples: tuple[Example, ...],
     previous: Previous | None,
     outcomes: OutcomeLines | None,
+    decisions: Sequence[Decision],
 ) -> TenantPage:
     fitted = leaderboard.ranked(run.candidates, run.winner)
     winner = next((c for c in fitted if c.name == run.winner), None)
@@ -186,6 +194,7 @@ def _tenant_page(
         traits=traits(run.behave) if run.behave is not None else (),
         previous=previous.release if previous is not None else None,
         outcomes=outcomes,
+        decisions=decision_lines(decisions),
         changes=changes(previous, record, run, winner) if previous is not None else (),
         examples=tuple(e for e in examples if e.tenant == run.tenant),
     )
