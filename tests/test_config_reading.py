@@ -65,6 +65,38 @@ def test_a_wrong_value_is_named_with_its_key_its_line_and_where_to_look(
     assert "docs/settings.md" in message
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "[release]\nmode = 'canry'",
+            "line 2: release.mode: there is no 'canry'. Did you mean 'canary'? "
+            "It is one of champion, shadow, canary, ab. ",
+        ),
+        ("[release]\nmode = 3", "line 2: release.mode: Expected `str`, got `int`. It is one of "),
+        (
+            "[outcomes]\nclicks = [\n'click', 'vew']",
+            "line 2: outcomes.clicks[1]: there is no 'vew'. Did you mean 'view'? "
+            "It is one of click, view, add, purchase. ",
+        ),
+        (
+            "[imports.mine.occurred_at]\ncolumn = 't'\nunit = 'sec'",
+            "line 3: imports.mine.occurred_at.unit: there is no 'sec'. It is one of s, ms, us, ns. ",
+        ),
+    ],
+)
+def test_a_wrong_word_is_told_the_words_that_there_are(text: str, says: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        parse_settings(text)
+    assert str(refusal.value).startswith(f"wherry.toml, {says}")
+
+
+def test_no_words_are_offered_where_any_will_do() -> None:
+    with pytest.raises(SettingsError, match="event_types") as refusal:
+        parse_settings("[audit]\nevent_types = [3]")
+    assert "one of" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("text", ["[audit", "a = ", "a = 1\na = 2", "\x00"])
 def test_what_is_no_toml_is_refused_with_the_line(text: str) -> None:
     with pytest.raises(SettingsError, match=r"wherry.toml is not TOML: .*line \d"):

@@ -8,8 +8,9 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -73,6 +74,12 @@ def _explain(message: str, document: dict[str, Any], text: str, where: str) -> s
         tags = [table.__struct_config__.tag for table in _tables_at(keys[:-1])]
         words = [str(tag) for tag in tags if tag]
         hint = f"{did_you_mean(kind[1], words)} It is one of {', '.join(words)}."
+    words = _words_at(keys)
+    if words:
+        wrong = re.fullmatch(r"Invalid enum value '(.*)'", what)
+        near = did_you_mean(wrong[1], words) if wrong else ""
+        what = f"there is no {wrong[1]!r}" if wrong else what
+        hint = f"{near} It is one of {', '.join(words)}."
     line = line_of(text, keys)
     place = f"{where}, line {line}" if line else where
     key = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)
@@ -106,6 +113,25 @@ def _named(keys: list[Key], document: dict[str, Any], message: str) -> list[Key]
 def _known_keys(keys: list[Key]) -> list[str]:
     """The keys of the table that some keys lead to."""
     return [f.encode_name for table in _tables_at(keys) for f in msgspec.structs.fields(table)]
+
+
+def _words_at(keys: list[Key]) -> list[str]:
+    """The words that a key may say, where its type lists them."""
+    while keys and isinstance(keys[-1], int):  # a place in an array of such words
+        keys = keys[:-1]
+    if not keys:
+        return []
+    fields = [f for table in _tables_at(keys[:-1]) for f in msgspec.structs.fields(table)]
+    return [word for f in fields if f.encode_name == keys[-1] for word in _words_in(f.type)]
+
+
+def _words_in(kind: Any) -> list[str]:
+    """The words that a type lists, itself or in its parts."""
+    if get_origin(kind) is Literal:
+        return [str(word) for word in get_args(kind)]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(word.value) for word in kind]
+    return [word for each in get_args(kind) for word in _words_in(each)]
 
 
 def _tables_at(keys: list[Key]) -> list[Any]:
