@@ -81,7 +81,8 @@ def test_a_wrong_value_is_named_with_its_key_its_line_and_where_to_look(
         ),
         (
             "[imports.mine.occurred_at]\ncolumn = 't'\nunit = 'sec'",
-            "line 3: imports.mine.occurred_at.unit: there is no 'sec'. It is one of s, ms, us, ns. ",
+            "line 3: imports.mine.occurred_at.unit: there is no 'sec'. "
+            "It is one of s, ms, us, ns. ",
         ),
     ],
 )
