@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from wherry.errors import LakeError
-from wherry.lake.extensions import extension_folder
+from wherry.lake.extensions import extension_config
 
 CATALOG = "lake"
 """The name that the lake is attached under, in every connection."""
@@ -47,8 +47,7 @@ class Lake:
     def connect_config(self) -> dict[str, str]:
         """DuckDB's settings for a connection to this lake; dbt's profile uses the same."""
         config = {
-            "extension_directory": str(extension_folder(self.folder / "extensions")),
-            "autoinstall_known_extensions": "false",
+            **extension_config(self.folder / "extensions"),
             "temp_directory": str(self.folder / "temp"),
             "preserve_insertion_order": "false",
         }
