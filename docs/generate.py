@@ -86,11 +86,17 @@ def _rule_key(field: msgspec.structs.FieldInfo) -> str:
 def tables() -> Iterator[tuple[str, type]]:
     """Every table of the settings with its heading, in the order of the file."""
     yield "The top of the file", Settings
-    for field in msgspec.structs.fields(Settings):
-        form, table = _table(kinds.type_info(field.type))
-        if table is not None:
-            yield f"`{form.format(field.encode_name)}`", table
+    yield from _tables_within(Settings, "")
     yield "A field of a mapping", Field
+
+
+def _tables_within(outer: type, before: str) -> Iterator[tuple[str, type]]:
+    for field in msgspec.structs.fields(outer):
+        form, table = _table(kinds.type_info(field.type))
+        if table is not None and not issubclass(table, Field):
+            name = before + field.encode_name
+            yield f"`{form.format(name)}`", table
+            yield from _tables_within(table, f"{name}.")
 
 
 def _table(kind: Any) -> tuple[str, type | None]:

@@ -104,6 +104,7 @@ def test_the_generated_pages_are_what_the_code_says() -> None:
 
 def test_every_setting_is_described() -> None:
     unexplained = {heading: generate.unexplained_keys(t) for heading, t in generate.tables()}
+    assert {"`[[sources]]`", "`[learn]`", "`[learn.search]`"} <= unexplained.keys()
     assert not any(unexplained.values()), unexplained
 
 

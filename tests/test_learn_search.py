@@ -85,6 +85,61 @@ def test_a_search_that_was_cut_short_goes_on(tmp_path):
     assert again == choice
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_packaged_grid_is_tried_as_it_is(tmp_path, name, monkeypatch):
+    """A set may lie outside of the ranges, as the 0 of a logarithmic one does."""
+    model, fitted = MODELS[name], []
+    monkeypatch.setattr(module, "_try", lambda *given: tell(*given, fitted))
+    budget = Budget(minutes=5, trials=len(model.grid) + 1)
+    options = {"budget": budget, "journal": tmp_path, "seed": 1, "grid": model.grid}
+    choice = search(model, WINDOW, space_of(model, {}), **options)
+    assert fitted[:-1] == list(model.grid)
+    assert fitted[-1] not in model.grid
+    assert [trial.params for trial in choice.trials] == fitted
+
+
+def tell(study, trial, model_class, params, asked, seed, fitted):
+    fitted.append(model_class(**params).params)
+    study.tell(trial, 0.5)
+
+
+def test_a_set_that_was_under_way_when_the_process_was_killed_is_tried_again(tmp_path, monkeypatch):
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as context:
+        context.setattr(module, "_try", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    assert run(tmp_path, budget=Budget(minutes=5, trials=2)).trials[0].params == GRID[0]
+
+
+def test_a_search_that_goes_on_proposes_what_it_did_not_before(tmp_path):
+    for trials in (3, 5):
+        run(tmp_path, budget=Budget(minutes=5, trials=trials))
+    values = [value for value, _ in Hill.fitted]
+    assert len(set(values)) == len(values) == 5
+
+
+def test_a_journal_whose_last_line_was_cut_short_is_read_on(tmp_path):
+    run(tmp_path, budget=Budget(minutes=5, trials=4))
+    (journal,) = tmp_path.glob("*.log")
+    journal.write_bytes(journal.read_bytes()[:-5])
+    for _ in range(2):  # the trial whose end was cut off has to be made up for, once
+        run(tmp_path, budget=Budget(minutes=5, trials=6))
+        assert len(Hill.fitted) == 4 + 3
+
+
+def test_the_best_of_a_range_that_is_narrower_now_begins_nothing(tmp_path):
+    best = run(tmp_path).params["half_life"]
+    Hill.fitted.clear()
+    few = Budget(minutes=5, trials=2)
+    narrow = {"half_life": Range(1.0, 2.0)}
+    search(Hill, WINDOW, narrow, budget=few, journal=tmp_path, seed=1, grid=GRID)
+    assert best > 2.0
+    assert [1.0 <= value <= 2.0 for value, _ in Hill.fitted] == [True, True]
+
+
 def test_the_time_of_a_search_that_goes_on_is_used_up_once(tmp_path):
     run(tmp_path, budget=Budget(minutes=5, trials=4))
     run(tmp_path, budget=Budget(minutes=1e-9, trials=40))

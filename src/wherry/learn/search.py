@@ -22,11 +22,14 @@ from wherry.learn.choice import CHOSEN_BY, Choice, sample
 from wherry.learn.instances import Instances
 from wherry.learn.metrics import evaluate
 from wherry.learn.model import Model
-from wherry.learn.space import Range, Space
+from wherry.learn.space import Range, Space, Value
 from wherry.learn.split import Split
 
 SHARES = (0.25, 0.5, 1.0)
 """The parts of the questions after which a trial that falls behind is given up."""
+
+_SET = "set"
+"""The attribute of a trial that holds the whole set which it was given, if it was given one."""
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,18 +88,20 @@ def search(
             f"Parameters of {model_class.name} can't be searched: no session of the validation "
             "window has two events. Widen the window."
         )
-    study = _study(journal, model_class.name, _fingerprint(model_class, space, asked), seed)
-    _enqueue(study, space, [*grid, *_best_before(journal, model_class.name)])
     base = dict(grid[0]) if grid else {}
+    before = [_within(space, base, found) for found in _best_before(journal, model_class.name)]
+    study = _study(journal, model_class.name, _fingerprint(model_class, space, asked), seed)
+    _enqueue(study, space, [*grid, *before], base)
     end = time.monotonic() + 60 * budget.minutes - sum(_seconds(study))
     while time.monotonic() < end and len(_ended(study)) < budget.trials:
         trial = study.ask()
-        params = {**base, **_suggest(trial, space)}
+        given = _set_of(trial, base)
+        params = {**given, **_suggest(trial, space, given)}
         _try(study, trial, model_class, params, asked, seed)
     done = [t for t in _ended(study) if t.value is not None and t.state.name == "COMPLETE"]
     if not done:  # the budget was shorter than one trial
         return Choice(base, ())
-    trials = tuple(Trial(params={**base, **t.params}, figure=float(t.value)) for t in done)
+    trials = tuple(Trial(params=_set_of(t, base), figure=float(t.value)) for t in done)
     best = max(trials, key=lambda trial: trial.figure)
     _keep_best(journal, model_class.name, best.params)
     return Choice(best.params, trials)
@@ -140,9 +145,14 @@ def _part(questions: Instances, start: int, share: float) -> Instances:
     return msgspec.structs.replace(questions, **{n: getattr(questions, n)[order] for n in names})
 
 
-def _suggest(trial: Any, space: Space) -> Params:
+def _suggest(trial: Any, space: Space, given: Params) -> Params:
+    """What Optuna proposes. A value of a set that was given and that lies outside of its range,
+    such as the 0 of a logarithmic one, stays as it is, and Optuna learns nothing of it."""
     params: Params = {}
+    is_given = _SET in trial.user_attrs
     for name, values in space.items():
+        if is_given and not _lies_in(given.get(name), values):
+            continue
         if not isinstance(values, Range):
             params[name] = trial.suggest_categorical(name, list(values))
         elif values.is_whole:
@@ -152,25 +162,63 @@ def _suggest(trial: Any, space: Space) -> Params:
     return params
 
 
-def _enqueue(study: Any, space: Space, sets: Sequence[Params]) -> None:
+def _lies_in(value: Value | None, values: Range | tuple[Value, ...]) -> bool:
+    if not isinstance(values, Range):
+        return value in values
+    is_number = isinstance(value, int | float) and (not values.is_whole or value == int(value))
+    return is_number and values.low <= value <= values.high
+
+
+def _within(space: Space, base: Params, found: Params) -> Params:
+    """A set that an earlier search found, as far as what is searched now has a place for it."""
+    kept = {n: found[n] for n, values in space.items() if _lies_in(found.get(n), values)}
+    return {**base, **kept}
+
+
+def _set_of(trial: Any, base: Params) -> Params:
+    """The whole set of a trial: what it was given, and what was proposed for it."""
+    return {**base, **trial.user_attrs.get(_SET, {}), **trial.params}
+
+
+def _enqueue(study: Any, space: Space, sets: Sequence[Params], base: Params) -> None:
+    """Have these sets tried first, each once. One whose trial never ended is tried again: the
+    process was killed, and nothing else works at the same journal."""
+    kept = [t for t in study.get_trials(deepcopy=False) if t.state.name != "RUNNING"]
+    known = [_set_of(trial, base) for trial in kept]
     for params in sets:
-        within = {name: params[name] for name in space if name in params}
-        study.enqueue_trial(within, skip_if_exists=True)
+        if params in known:
+            continue
+        known.append(params)
+        proposed = {n: params[n] for n, values in space.items() if _lies_in(params.get(n), values)}
+        study.enqueue_trial(proposed, user_attrs={_SET: params})
 
 
 def _study(journal: Path, name: str, fingerprint: str, seed: int) -> Any:
     optuna = _optuna()
     journal.mkdir(parents=True, exist_ok=True)
     path = journal / f"{name}-{fingerprint}.log"
+    _mend(path)
     backend = optuna.storages.journal.JournalFileBackend(str(path))
-    return optuna.create_study(
+    study = optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
         study_name=name,
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
     )
+    # A search that goes on draws on, and not the sets that it began with again.
+    seed += len(study.get_trials(deepcopy=False))
+    study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, n_startup_trials=8)
+    return study
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that was not written whole, which Optuna can't read on from."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        content = file.read()
+        file.truncate(content.rfind(b"\n") + 1)
 
 
 def _best_before(journal: Path, model: str) -> list[Params]:
