@@ -44,7 +44,7 @@ from wherry.learn.sessions import Sessions, Vocabulary
 from wherry.live.sessions import LiveSessions
 from wherry.live.store import LiveStore
 from wherry.project import Project
-from wherry.project.collecting import collect_routes, utc_microseconds
+from wherry.project.collecting import collect_routes, microseconds_now
 from wherry.project.live import live_lookup
 from wherry.serve import create_app, load_recommender, save_recommender, serve
 
@@ -219,7 +219,7 @@ def answer_requests(folder: Path) -> None:
     app = create_app(
         lambda: {DEFAULT_TENANT: (release, folder / "release")},
         lambda release, path: load_recommender(path, release=release),
-        live=live_lookup(live, utc_microseconds),
+        live=live_lookup(live, microseconds_now),
         collect=lambda metrics: collect_routes(
             home, settings.collect, project.keys, metrics, name="serve", after=live.take
         ),

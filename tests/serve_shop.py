@@ -20,6 +20,7 @@ from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.content import Content
 from wherry.learn.model import ModelFile
+from wherry.learn.questions import Questions, Rankings, keep
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.sessions import Sessions, Vocabulary
 from wherry.learn.texts import weigh
@@ -61,6 +62,16 @@ class Nearby:
         return cls(**ModelFile.load(folder).params)  # type: ignore[arg-type]
 
 
+class Many(Nearby):
+    """The same, for many sessions in one call."""
+
+    def recommend_many(self, questions: Questions, k: int, *, now: int | None = None) -> Rankings:
+        found = Rankings.room(questions.size, k)
+        for row, session in enumerate(questions.each()):
+            keep(found, row, *self.recommend(session, k, now=now))
+        return found
+
+
 def items_table(**changes: list[Any]) -> pa.Table:
     """Forty items and ``new``, which no session has seen: every tenth is not available."""
     columns: dict[str, list[Any]] = {
@@ -77,13 +88,18 @@ def items_table(**changes: list[Any]) -> pa.Table:
 
 
 def answerer(
-    *, reach: int = 12, hide_purchased: bool = False, rules: Sequence[Rule] = ()
+    *,
+    reach: int = 12,
+    hide_purchased: bool = False,
+    rules: Sequence[Rule] = (),
+    available: list[bool] | None = None,
 ) -> Answerer:
     """Item 39 is the most popular, item 0 the least."""
+    changes = {} if available is None else {"available": available}
     return Answerer(
         Nearby(reach=reach),
         Vocabulary(IDS),
-        Catalogue.from_table(IDS, items_table()),
+        Catalogue.from_table(IDS, items_table(**changes)),
         np.arange(1, N + 1, dtype=np.float32),
         hide_purchased=hide_purchased,
         rules=rules,

@@ -33,7 +33,7 @@ from wherry.domain import (
     SessionId,
     VisitorId,
 )
-from wherry.domain.session import SessionItems
+from wherry.domain.session import SessionItems, microseconds
 from wherry.project import Project
 from wherry.project.live import Tending, live_lookup, live_sessions, restore_sessions
 
@@ -188,7 +188,7 @@ def test_a_store_that_keeps_nothing_is_never_complete(project: Project) -> None:
 def test_the_settings_say_what_a_session_is(project: Project) -> None:
     settings = Settings(sessions=Sessions(gap_minutes=5), live=Live(given_session_hours=1))
     live = live_sessions(project.live_store, settings)
-    look = live_lookup(live, lambda: NOW + timedelta(minutes=6))
+    look = live_lookup(live, lambda: microseconds(NOW + timedelta(minutes=6)))
     live.take([event(0, "i1"), event(0, "i2", session="s", visitor="bob")])
 
     assert look(DEFAULT_TENANT, ANN, None) is None

@@ -51,12 +51,14 @@ class Box(Inbox):
     async def put(self, delivery: Delivery, parsed: Parsed) -> Receipt:
         return Receipt(0, 0)
 
-    async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
+    async def put_answers(
+        self, answers: Sequence[LoggedAnswer | msgspec.Raw], now: datetime
+    ) -> None:
         if self.is_stuck:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
-        self.kept += answers
+        self.kept += [msgspec.msgpack.decode(each, type=LoggedAnswer) for each in answers]
         self.batches.append(len(answers))
 
     async def close(self) -> None:

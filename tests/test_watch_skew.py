@@ -27,7 +27,7 @@ from wherry.live import records
 from wherry.live.availability import LiveAvailability
 from wherry.live.sessions import LiveRules, LiveSessions
 from wherry.live.store import LiveStore
-from wherry.project.collecting import answer_log, collect_routes, utc_microseconds
+from wherry.project.collecting import answer_log, collect_routes, microseconds_now
 from wherry.project.home import Home
 from wherry.project.live import live_lookup
 from wherry.serve import Recommender, create_app
@@ -95,7 +95,7 @@ class World:
             lambda: source,
             lambda release, folder: recommender,
             refresh_seconds=3600,
-            live=live_lookup(live, utc_microseconds),
+            live=live_lookup(live, microseconds_now),
             collect=lambda metrics: collect_routes(
                 self.home, SETTINGS.collect, self.keys, metrics, name=tenant, after=live.take
             ),

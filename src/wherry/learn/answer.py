@@ -26,6 +26,7 @@ from wherry.learn.catalogue import Catalogue, category_rows
 from wherry.learn.content import Content
 from wherry.learn.filling import SPARE, by_category, head_of, kept
 from wherry.learn.model import Model
+from wherry.learn.questions import RanksMany
 from wherry.learn.ranking import UNSCORED, Ranking, top
 from wherry.learn.rulebook import RuleBook
 from wherry.learn.sessions import Vocabulary
@@ -47,13 +48,15 @@ class Fallback(StrEnum):
 
 
 class Made(NamedTuple):
-    """The head of what a model ranks for a session, made beforehand. ``is_all`` says that it
-    ranks no more; ``by`` names the release, since no other has the same numbers for items."""
+    """The head of what a model ranks for a session, made before its answer. ``is_all`` says that
+    it ranks no more; ``by`` names the release, since no other has the same numbers for items.
+    ``is_now``: it was made for this very request, together with those of others."""
 
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
     is_all: bool
     by: str = ""
+    is_now: bool = False
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -149,18 +152,21 @@ class Answerer:
         unheard = np.full(len(vocabulary) - n_learned, UNSCORED)
         self.popularity = frozen(np.concatenate((popularity, unheard)), np.float32)
         self.hide_purchased = hide_purchased
+        self.ranks_many = model if isinstance(model, RanksMany) else None
+        """The model, if it ranks for many sessions in one call."""
         self.rules = RuleBook(rules, vocabulary, catalogue)
         self._has_rules = bool(rules)
         self.popular = frozen(top(self.popularity, len(self.popularity)).items, np.int32)
         """Items that are popular at all, the most popular first; not all may be shown."""
         self._popular_in = by_category(self.popular, catalogue.categories)
-        self._spare = 0 if catalogue.showable.all() else SPARE
+        self.spare = 0 if catalogue.showable.all() else SPARE
+        """How many more than k are asked of the model, since some may not be shown."""
 
     def with_availability(self, told: Mapping[int, bool]) -> Self:
         """The same answerer where some items, by their numbers, may be shown or not."""
         other = copy.copy(self)
         other.catalogue = self.catalogue.with_availability(told)
-        other._spare = 0 if other.catalogue.showable.all() else SPARE
+        other.spare = 0 if other.catalogue.showable.all() else SPARE
         return other
 
     def with_rules(self, rules: Sequence[Rule]) -> Self:
@@ -185,6 +191,9 @@ class Answerer:
         Raises:
             UsageError: the filter or a rule asks for what no item has.
         """
+        made = query.made
+        if made is not None and len(made.items) >= query.k and self._shows_head(query):
+            return Answer(made.items[: query.k], made.scores[: query.k], query.k, None)
         session = self.vocabulary.codes(query.session)
         allowed = self.catalogue.matching(query.filter) if query.filter else None
         hidden = self._hidden(query)
@@ -202,6 +211,21 @@ class Answerer:
         if len(found.items) >= query.k:
             return Answer(found.items, found.scores, len(found.items), None)
         return self._filled(found, query, session, allowed, hidden)
+
+    def learned(self, session: Sequence[str]) -> list[int]:
+        """The numbers of a session's items that the model knows."""
+        codes = self.vocabulary.numbers(session)
+        return codes if self.content is None else [c for c in codes if c < self.n_learned]
+
+    def uses_head(self, query: Query) -> bool:
+        """Whether the answer begins with the model's head, which may then be made before it."""
+        return not (self._has_rules or query.rules or query.without or query.filter)
+
+    def _shows_head(self, query: Query) -> bool:
+        """Whether the answer is the model's head and nothing else, if that is long enough."""
+        is_hidden = query.exclude or (query.purchased and self.hide_purchased)
+        is_whole = self.content is None and not self.spare
+        return is_whole and not is_hidden and self.uses_head(query)
 
     def _hidden(self, query: Query) -> set[int]:
         if not query.exclude and not query.purchased:
@@ -245,7 +269,7 @@ class Answerer:
         if len(session) == 0:
             return Ranking(np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)), True
         if allowed is None:
-            asked = depth + len(hidden) + self._spare
+            asked = depth + len(hidden) + self.spare
             head = self.model.recommend(session, asked, now=now)
             return self._without(head, hidden), len(head.items) < asked
         known = allowed[: self.n_learned]
@@ -273,7 +297,7 @@ class Answerer:
         return content.merge(found, kept(suggested, allowed, taken), k)
 
     def _without(self, head: Ranking, hidden: set[int]) -> Ranking:
-        if not hidden and not self._spare:
+        if not hidden and not self.spare:
             return head
         keep = self.catalogue.showable[head.items]
         if hidden:

@@ -6,8 +6,10 @@ nothing but the model's head is shown, which is mostly so, many are told apart i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,10 +47,39 @@ def heads(answerer: Answerer, questions: Questions, k: int, *, now: int | None =
     if is_asked.all():
         return rank_each(answerer.model, known, k + SPARE, now=now)
     found = Rankings.room(known.size, k + SPARE)
-    asked = Questions(known.items, np.concatenate(([0], known.offsets[1:][is_asked])))
-    ranked = rank_each(answerer.model, asked, k + SPARE, now=now)
+    ranked = rank_each(answerer.model, known.filled(), k + SPARE, now=now)
     found.items[is_asked], found.scores[is_asked] = ranked
     return found
+
+
+def together(
+    answerer: Answerer, queries: Sequence[Query], *, by: str, now: int | None = None
+) -> list[Query]:
+    """Queries that are to be answered now, with what the model ranks for each.
+
+    The model is asked once for all of them, if it can be. Those whose answer does not begin with
+    its head or that have one already, and those that hold nothing that it knows, are left as they
+    are. ``by`` names the release.
+    """
+    whole = list(queries)
+    codes: list[int] = []
+    offsets, asked = [0], []
+    for row, query in enumerate(queries):
+        if query.made is None and answerer.uses_head(query):
+            codes += answerer.learned(query.session)
+            if len(codes) > offsets[-1]:
+                asked.append(row)
+                offsets.append(len(codes))
+    if not asked or answerer.ranks_many is None:
+        return whole
+    depth = max([query.k for query in queries]) + answerer.spare
+    questions = Questions(np.array(codes, dtype=np.int32), np.array(offsets, dtype=np.int64))
+    found = answerer.ranks_many.recommend_many(questions, depth, now=now)
+    sizes = (found.items >= 0).sum(axis=1).tolist()
+    for row, size, items, scores in zip(asked, sizes, found.items, found.scores, strict=True):
+        head = Made(items[:size], scores[:size], size < depth, by, is_now=True)
+        whole[row] = msgspec.structs.replace(queries[row], made=head)
+    return whole
 
 
 def answers(

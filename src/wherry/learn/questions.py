@@ -52,9 +52,16 @@ class Questions(NamedTuple):
         before = np.concatenate(([0], np.cumsum(is_known)))
         return type(self)(self.items[is_known], before[self.offsets])
 
+    def filled(self) -> Self:
+        """The same without the sessions that are empty."""
+        is_filled = self.lengths > 0
+        if is_filled.all():
+            return self
+        return type(self)(self.items, np.concatenate(([0], self.offsets[1:][is_filled])))
+
     def asked(self) -> Self:
         """Arrays of one kind, as kernels take them; ModelError where a session is empty."""
-        if (self.lengths < 1).any():
+        if (self.offsets[1:] <= self.offsets[:-1]).any():
             raise ModelError("A model was asked about an empty session; use the fallback there.")
         return type(self)(np.array(self.items, dtype=np.int32), np.array(self.offsets))
 

@@ -49,8 +49,12 @@ class Vocabulary:
 
     def codes(self, items: Iterable[str]) -> NDArray[np.int32]:
         """The numbers of the items that are known, in order; unknown ones are dropped."""
+        return np.array(self.numbers(items), dtype=np.int32)
+
+    def numbers(self, items: Iterable[str]) -> list[int]:
+        """The same as a list."""
         codes: dict[str, int] = self._codes  # type: ignore[assignment]
-        return np.array([codes[item] for item in items if item in codes], dtype=np.int32)
+        return [codes[item] for item in items if item in codes]
 
     def grown(self, more: Iterable[str]) -> Vocabulary:
         """This vocabulary, and behind it the items of ``more`` that it lacks, in their order."""

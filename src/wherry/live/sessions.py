@@ -96,6 +96,14 @@ class LiveSessions:
         if by_key:
             self._store.update(lambda changes: self._write(changes, by_key))
 
+    def find(
+        self, tenant: TenantId, visitor: VisitorId | None, session: SessionId | None, at: int
+    ) -> SessionItems | None:
+        """A session by its id, or else the one that a visitor is in, ``at`` a microsecond since
+        1970, UTC; None if there is none."""
+        found = self._of_session(tenant, session, at) if session else None
+        return self._of_visitor(tenant, visitor, at) if found is None and visitor else found
+
     def of_visitor(
         self, tenant: TenantId, visitor: VisitorId, now: datetime
     ) -> SessionItems | None:
@@ -105,13 +113,16 @@ class LiveSessions:
         shop's own that is known only once the event comes: it counts until it has been idle
         for the gap.
         """
-        name, at, gap = trimmed(visitor), microseconds(now), self._rules.gap
+        return self._of_visitor(tenant, visitor, microseconds(now))
+
+    def _of_visitor(self, tenant: TenantId, visitor: VisitorId, at: int) -> SessionItems | None:
+        name, gap = trimmed(visitor), self._rules.gap
         found = self._look(visitor_key(tenant, name))
         if found is None:
             return None
         own = joined_by(found.sessions, at, gap)
         if abs(at - found.given_at) <= gap and (own is None or own.ended_at < found.given_at):
-            return self.of_session(tenant, SessionId(found.given), now)
+            return self._of_session(tenant, SessionId(found.given), at)
         return None if own is None else _told(own, name_of(name, own))
 
     def of_session(
@@ -119,7 +130,10 @@ class LiveSessions:
     ) -> SessionItems | None:
         """A session by its id: the shop's own, or the one that the transform gives; None if it
         is not known, or over."""
-        name, at = SessionId(trimmed(session)), microseconds(now)
+        return self._of_session(tenant, session, microseconds(now))
+
+    def _of_session(self, tenant: TenantId, session: SessionId, at: int) -> SessionItems | None:
+        name = SessionId(trimmed(session))
         found = self._look(given_key(tenant, name))
         if found is not None:
             is_over = at > found.seen_at + self._kept_for[GIVEN]

@@ -22,6 +22,7 @@ from hashlib import blake2b
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
+from weakref import WeakSet
 
 import lmdb
 
@@ -68,13 +69,18 @@ def live_key(tenant: TenantId, *names: str) -> bytes:
     head = tenant.encode() + b"\0"
     if not names:
         return head
+    if len(names) == 1:
+        key = head + b"\0" + names[0].encode("utf-8", "surrogatepass")
+        return key if len(key) <= _LONGEST_KEY else _hashed(head, key)
     # Only the last name may hold a zero character; the lengths of the others stand before them.
     parts = [name.encode("utf-8", "surrogatepass") for name in names]
     last = parts.pop()
     key = b"".join([head, *[b"%d\0%b" % (len(part), part) for part in parts], b"\0", last])
-    if len(key) > _LONGEST_KEY:
-        return head + b"\1" + blake2b(key, digest_size=32).digest()
-    return key
+    return key if len(key) <= _LONGEST_KEY else _hashed(head, key)
+
+
+def _hashed(head: bytes, key: bytes) -> bytes:
+    return head + b"\1" + blake2b(key, digest_size=32).digest()
 
 
 class Changes:
@@ -149,6 +155,7 @@ class LiveStore:
         self._check_readers_at = 0.0
         self._lock = threading.RLock()
         self._writing = threading.Lock()
+        _opened.add(self)
 
     def get(self, noun: Noun, key: bytes) -> bytes | None:
         """What is kept under a key, None if nothing is."""
@@ -217,9 +224,13 @@ class LiveStore:
             self._environment = None
             self._look_at = 0.0
 
+    def look_again(self) -> None:
+        """Look at the file before the next use, and not only once a second."""
+        self._look_at = 0.0
+
     def _ready(self) -> Environment | None:
         """The open environment; None while it can't be opened."""
-        if monotonic() < self._look_at and self._pid == os.getpid():
+        if monotonic() < self._look_at:
             return self._environment
         with self._lock:
             return self._look()
@@ -272,6 +283,19 @@ class LiveStore:
                     withdraw_environment(self.folder)
         except OSError as error:
             logger.error("The live store in %s can't be replaced: %s", self.folder, error)
+
+
+_opened: WeakSet[LiveStore] = WeakSet()
+
+
+def _after_fork() -> None:
+    """In a child everything is to be opened anew; to ask for its id at each look takes longer
+    than the look."""
+    for store in _opened:
+        store.look_again()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _bytes(value: bytes | memoryview | None) -> bytes | None:

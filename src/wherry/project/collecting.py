@@ -75,7 +75,12 @@ def collect_limits(settings: Collect) -> CollectLimits:
     )
 
 
+def microseconds_now() -> int:
+    """The time in microseconds since 1970, UTC."""
+    return time_ns() // 1000
+
+
 def utc_microseconds() -> datetime:
     """The time to the microsecond, UTC, without a zone."""
     # A quarter of the time of datetime.now(UTC).replace(tzinfo=None); each answer asks twice.
-    return _EPOCH + timedelta(0, 0, time_ns() // 1000)
+    return _EPOCH + timedelta(0, 0, microseconds_now())

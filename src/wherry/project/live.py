@@ -48,17 +48,14 @@ def live_sessions(store: LiveStore, settings: Settings) -> LiveSessions:
     return LiveSessions(store, rules)
 
 
-def live_lookup(sessions: LiveSessions, clock: Callable[[], datetime]) -> LiveLookup:
-    """Finds a session by its id or else its visitor, as it is by the clock (UTC)."""
+def live_lookup(sessions: LiveSessions, clock: Callable[[], int]) -> LiveLookup:
+    """Finds a session by its id or else its visitor, as it is by the clock, which gives
+    microseconds since 1970, UTC."""
 
     def look(
         tenant: TenantId, visitor: VisitorId | None, session: SessionId | None
     ) -> SessionItems | None:
-        now = clock()
-        found = sessions.of_session(tenant, session, now) if session else None
-        if found is None and visitor:
-            found = sessions.of_visitor(tenant, visitor, now)
-        return found
+        return sessions.find(tenant, visitor, session, clock())
 
     return look
 

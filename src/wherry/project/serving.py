@@ -19,7 +19,7 @@ from wherry.live.availability import LiveAvailability
 from wherry.live.pages import ShownOnPages
 from wherry.live.sessions import LiveSessions
 from wherry.live.store import LiveStore
-from wherry.project.collecting import answer_log, collect_routes, utc_microseconds
+from wherry.project.collecting import answer_log, collect_routes, microseconds_now
 from wherry.project.home import Home
 from wherry.project.live import live_lookup
 from wherry.project.sessions import PublishedSessions
@@ -60,7 +60,7 @@ def serving_app(
         limits=limits,
         sessions=PublishedSessions(lake, home.published),
         refresh_seconds=serve.refresh_seconds,
-        live=live_lookup(live, utc_microseconds),
+        live=live_lookup(live, microseconds_now),
         collect=lambda metrics: collect_routes(
             home, settings.collect, keys, metrics, name="serve", after=live.take
         ),

@@ -1,4 +1,5 @@
-"""The log of answers: each is taken in a microsecond, and made and written beside the requests."""
+"""The log of answers: each is taken in a microsecond, packed behind the requests, and written
+beside them."""
 
 from __future__ import annotations
 
@@ -8,11 +9,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Protocol, cast
 from zlib import crc32
 
 import msgspec
 
+from wherry.collect.inbox import pack_answer
 from wherry.domain import ItemId, LoggedAnswer, Role, SessionId, VisitorId
 from wherry.errors import InboxUnavailable
 from wherry.learn.answer import Answer, Query
@@ -23,7 +26,7 @@ from wherry.serve.request import RecommendRequest
 
 logger = logging.getLogger("wherry.serve")
 
-_AT_ONCE = 256
+_AT_ONCE = 1_024
 _BETWEEN_REQUESTS = 32
 """Answers that are made without a look at what came meanwhile: a third of a millisecond."""
 
@@ -33,8 +36,8 @@ _EPOCH = datetime(1970, 1, 1)
 class Keeps(Protocol):
     """Where answers are kept: the inbox of this server."""
 
-    async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
-        """Put answers on disk; InboxUnavailable if that can't be done now."""
+    async def put_answers(self, answers: Sequence[msgspec.Raw], now: datetime) -> None:
+        """Put packed answers on disk; InboxUnavailable if that can't be done now."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -75,7 +78,6 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         asked, query, recommender, answer = self.asked, self.query, self.recommender, self.answer
         request = asked.request
         ids = recommender.answerer.vocabulary.ids
-        codes = answer.items.tolist() if answer is not None else ()
         return LoggedAnswer(
             tenant=recommender.tenant,
             request_id=asked.request_id,
@@ -96,7 +98,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             without_rules=tuple(query.without),
             exclude=_items(query.exclude),
             purchased=_items(query.purchased),
-            items=_items([ids[code] for code in codes]),
+            items=() if answer is None else _of_codes(ids, answer.items.tolist()),
             scores=tuple(answer.scores.tolist()) if answer is not None else (),
             from_model=answer.from_model if answer is not None else 0,
             fallback=(answer.fallback or "") if answer is not None else "",
@@ -130,6 +132,7 @@ class AnswerLog:
         self._most_waiting = most_waiting
         self._every_seconds = every_seconds
         self._queue: deque[Given] = deque()
+        self._packed: deque[msgspec.Raw] = deque()
         self._is_over = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._n_held = 0
@@ -140,10 +143,24 @@ class AnswerLog:
 
     def add(self, given: Given) -> None:
         """Take an answer; never waits and never fails."""
-        if len(self._queue) < self._most_waiting:
+        if len(self._queue) + len(self._packed) < self._most_waiting:
             self._queue.append(given)
         else:
             self._metrics.dropped_answers("full", 1)
+
+    def settle(self) -> None:
+        """Write some of what was taken as it is kept, which needs none of what it was made from.
+
+        Right behind the requests of a turn that takes half as long as later, since the processor
+        has it all in its caches.
+        """
+        for _ in range(min(len(self._queue), _BETWEEN_REQUESTS)):
+            given = self._queue.popleft()
+            try:
+                self._packed.append(pack_answer(given.logged()))
+            except Exception:  # a text of a user's own model may be none; the log goes on
+                logger.exception("The answer %s can't be logged.", given.asked.request_id)
+                self._metrics.dropped_answers("unreadable", 1)
 
     def start(self, inbox: Keeps) -> None:
         """Begin to write what is taken into an inbox, on the running event loop."""
@@ -156,11 +173,12 @@ class AnswerLog:
         self._is_over.set()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._task, grace_seconds)
-        left = self._n_held + len(self._queue)
+        left = self._n_held + len(self._queue) + len(self._packed)
         if left:
             logger.error("%d answers were not logged before the server stopped.", left)
             self._metrics.dropped_answers("stopped", left)
         self._queue.clear()
+        self._packed.clear()
 
     async def _go(self, inbox: Keeps) -> None:
         while not self._is_over.is_set():
@@ -171,17 +189,22 @@ class AnswerLog:
         await self._flush(inbox)
 
     async def _flush(self, inbox: Keeps) -> None:
+        """Put what waits now into the inbox: what comes meanwhile waits for the next time, since
+        each batch costs the disk as much as a thousand answers do."""
         while self._queue:
+            self.settle()
+            await asyncio.sleep(0)
+        for _ in range(0, len(self._packed), _AT_ONCE):
             await self._keep(inbox)
 
     async def _keep(self, inbox: Keeps) -> None:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), _AT_ONCE))]
+        batch = [self._packed.popleft() for _ in range(min(len(self._packed), _AT_ONCE))]
         self._n_held = len(batch)
         try:
-            await inbox.put_answers(await _made(batch), self.now())
+            await inbox.put_answers(batch, self.now())
         except InboxUnavailable:  # the inbox has logged why
             self._metrics.dropped_answers("inbox", len(batch))
-        except Exception:  # a text of a user's own model may be none; the log goes on
+        except Exception:
             logger.exception("%d answers can't be logged.", len(batch))
             self._metrics.dropped_answers("unreadable", len(batch))
         else:
@@ -189,14 +212,10 @@ class AnswerLog:
         self._n_held = 0
 
 
-async def _made(batch: Sequence[Given]) -> list[LoggedAnswer]:
-    """Answers as they are logged; many at once take half as long as each behind its request,
-    when the processor has everything else in its caches."""
-    made: list[LoggedAnswer] = []
-    for start in range(0, len(batch), _BETWEEN_REQUESTS):
-        made += [each.logged() for each in batch[start : start + _BETWEEN_REQUESTS]]
-        await asyncio.sleep(0)
-    return made
+def _of_codes(ids: Sequence[ItemId], codes: Sequence[int]) -> tuple[ItemId, ...]:
+    if len(codes) < 2:  # an itemgetter of one gives no tuple
+        return tuple([ids[code] for code in codes])
+    return cast("tuple[ItemId, ...]", itemgetter(*codes)(ids))
 
 
 def _items(ids: Sequence[str]) -> tuple[ItemId, ...]:

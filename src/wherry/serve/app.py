@@ -22,6 +22,7 @@ import wherry
 from wherry.collect.keys import Keys
 from wherry.live.availability import LiveAvailability
 from wherry.live.pages import ShownOnPages
+from wherry.serve.answering import ROUTE, Answering
 from wherry.serve.answers import AnswerLog
 from wherry.serve.asking import Asking
 from wherry.serve.availability import AVAILABILITY, AvailabilityRoute
@@ -29,6 +30,7 @@ from wherry.serve.available import AvailableNow
 from wherry.serve.challengers import Challengers, RolloutSource
 from wherry.serve.champions import Champions, Source
 from wherry.serve.collect import CollectRoutes
+from wherry.serve.direct import Turn
 from wherry.serve.endpoints import ENDPOINTS
 from wherry.serve.guard import ReadGuard
 from wherry.serve.health import Health, Readiness
@@ -36,12 +38,14 @@ from wherry.serve.metrics import Metrics
 from wherry.serve.openapi import openapi
 from wherry.serve.precomputed import VisitorLookup
 from wherry.serve.problem import problem_body
-from wherry.serve.recommend import ROUTE, RecommendRoute
+from wherry.serve.recommend import RecommendRoute
 from wherry.serve.request import Limits
+from wherry.serve.request_ids import RequestIds
 from wherry.serve.session import LiveLookup, SessionFinder, SessionLookup
 from wherry.serve.shadow import ShadowQueue
 from wherry.serve.siblings import Siblings
 from wherry.serve.taking import LoadedOnce, Loader, RuleSource
+from wherry.serve.together import Together
 
 _CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -96,25 +100,28 @@ def create_app(
     log = answers(metrics) if answers and collect else None
     shadows = ShadowQueue(metrics)
     available = AvailableNow(availability) if availability else None
-    hot = RecommendRoute(
+    asking = Asking(metrics, log, shadows, available)
+    answering = Answering(
         champions,
-        metrics,
         limits=limits or Limits(),
         sessions=SessionFinder(live, sessions),
+        asking=asking,
         guard=ReadGuard(keys) if keys is not None else None,
-        asking=Asking(metrics, log, shadows, available),
-        available=available,
-        pages=pages,
         challengers=challengers,
         visitors=visitors,
+        pages=pages,
     )
+    ids = RequestIds()
     routes = collect(metrics) if collect else None
-    paths: dict[str, ASGIApp] = {ROUTE: hot}
+    paths: dict[str, ASGIApp] = {ROUTE: RecommendRoute(answering, metrics, ids, available)}
     if routes and availability and available:
         paths[AVAILABILITY] = AvailabilityRoute(routes, champions, availability, available, metrics)
     others = siblings(metrics.registry) if siblings else None
     tried = _Tried(challengers, shadows) if challengers else None
-    return _assemble(paths, champions, routes, metrics, refresh_seconds, log, others, tried)
+    app = _assemble(paths, champions, routes, metrics, refresh_seconds, log, others, tried)
+    together = Together(answering, asking, metrics, ids, available)
+    app.direct[ROUTE.encode()] = Turn(together.answer)
+    return app
 
 
 class _Tried(NamedTuple):
@@ -141,7 +148,7 @@ def _assemble(
     log: AnswerLog | None = None,
     siblings: Siblings | None = None,
     tried: _Tried | None = None,
-) -> ASGIApp:
+) -> Application:
     if collect is not None:
         hot = {**hot, **dict.fromkeys(ENDPOINTS, collect)}
     rest = Starlette(
@@ -159,6 +166,8 @@ class Application:
         self._hot = hot
         self._rest = rest
         self._metrics = metrics
+        self.direct: dict[bytes, Turn] = {}
+        """The paths whose requests may go the direct way, where the server has one."""
         self._paths = {route.path for route in rest.routes if isinstance(route, Route)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

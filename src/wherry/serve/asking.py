@@ -202,6 +202,11 @@ class Asking:
             )
         )
 
+    def settle(self) -> None:
+        """Have the log write what it was handed."""
+        if self._log is not None:
+            self._log.settle()
+
     def _is_new(self, rollout: str, error: Exception) -> bool:
         """Whether a traceback is logged: once for each kind, there may be thousands a second."""
         kind = (rollout, type(error).__name__)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -31,9 +33,27 @@ class AvailableNow:
     def __init__(self, live: LiveAvailability) -> None:
         self._live = live
         self._seen: WeakKeyDictionary[Recommender, _Seen] = WeakKeyDictionary()
+        self._held: dict[Recommender, Recommender] | None = None
 
     def see(self, recommender: Recommender) -> Recommender:
         """The recommender that answers for the given one now."""
+        held = self._held
+        if held is None:
+            return self._see(recommender)
+        if recommender not in held:
+            held[recommender] = self._see(recommender)
+        return held[recommender]
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """All within is asked about one moment, for which each recommender is looked at once."""
+        self._held = {}
+        try:
+            yield
+        finally:
+            self._held = None
+
+    def _see(self, recommender: Recommender) -> Recommender:
         version = self._live.version(recommender.tenant)
         seen = self._seen.get(recommender)
         if seen is None or seen.version != version:

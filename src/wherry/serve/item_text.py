@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,17 @@ class ItemTexts:
         """
         if scores.dtype != np.float32 or items.dtype != np.int32:
             return None
-        # Copies, since the loop is compiled anew for arrays that are read-only or have strides.
-        written = _write(np.array(items), np.array(scores), self._text, self._offsets)
+        if not _is_own(items) or not _is_own(scores):
+            items, scores = np.array(items), np.array(scores)
+        written = _write(items, scores, self._text, self._offsets)
         return written.tobytes() if len(written) or not len(items) else None
+
+
+def _is_own(array: NDArray[Any]) -> bool:
+    """Whether the loop takes an array as it is: it would be compiled anew for one that is
+    read-only or has strides."""
+    flags = array.flags
+    return flags.c_contiguous and flags.writeable
 
 
 @kernel

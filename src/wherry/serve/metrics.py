@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Set
 from itertools import accumulate
 
@@ -49,6 +50,26 @@ class Latency(Collector):
         yield family
 
 
+class Requests(Collector):
+    """How many requests were answered, by route and status; for the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._counts: defaultdict[tuple[str, int], int] = defaultdict(int)
+
+    def count(self, route: str, status: int) -> None:
+        """Count one answer."""
+        self._counts[route, status] += 1
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counts as Prometheus reads them."""
+        family = CounterMetricFamily(
+            "wherry_requests", "Requests answered.", labels=["route", "status"]
+        )
+        for (route, status), count in list(self._counts.items()):
+            family.add_metric([route, str(status)], count)
+        yield family
+
+
 class _LiveFailures(Collector):
     """How often the live state could not be used, asked for when the figures are."""
 
@@ -72,9 +93,8 @@ class Metrics:
 
     def __init__(self, live_failures: Callable[[], int] = lambda: 0) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Counter(
-            "wherry_requests", "Requests answered.", ["route", "status"], registry=self.registry
-        )
+        self._requests = Requests()
+        self.registry.register(self._requests)
         self._latency = Latency()
         self.registry.register(self._latency)
         self.registry.register(_LiveFailures(live_failures))
@@ -143,15 +163,11 @@ class Metrics:
             registry=self.registry,
         )
         # labels() takes a lock and builds a key: the hot route asks for the same few again.
-        self._hot: dict[tuple[str, int], Counter] = {}
         self._hot_events: dict[tuple[TenantId, str, str], Counter] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request by its route and status, and how long it took."""
-        counter = self._hot.get((route, status))
-        if counter is None:
-            counter = self._hot[route, status] = self._requests.labels(route, str(status))
-        counter.inc()
+        self._requests.count(route, status)
         self._latency.observe(route, seconds)
 
     def collected(self, tenant: TenantId, protocol: str, **outcomes: int) -> None:

@@ -38,6 +38,11 @@ class HeadWithBody:
             return
         self._transport.write(data)
 
+    def send(self, answer: bytes) -> None:
+        """Send a whole answer, head and body, unless nobody is there to take it."""
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
     def flush(self) -> None:
         """Send a head that waits for no body."""
         if self._head:

@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from wherry.domain import DEFAULT_TENANT, ItemId, Release, Rule, TenantId, Why
 from wherry.errors import ModelError
 from wherry.learn.answer import Answer, Answerer, Fallback, Query
+from wherry.learn.bulk import together
 from wherry.learn.model import Model
 from wherry.learn.models import load_model
 from wherry.learn.rulebook import rules_for
@@ -101,6 +102,7 @@ class Recommender:
         self.version = version
         self.label = f"{name}@{version}"
         """What the answers call the release, such as ``recommender@3``."""
+        self._begins: dict[tuple[int, Fallback | None, Source], bytes] = {}
         self._items = ItemTexts(
             [
                 _ENCODER.encode(RecommendedItem(item, name, 0))[: -len("0}")]
@@ -155,6 +157,10 @@ class Recommender:
         """
         query = self._mine(query)
         return self._explained(query, self.answerer.answer(query, now=now), request_id, now)
+
+    def together(self, queries: Sequence[Query], *, now: int | None = None) -> list[Query]:
+        """Queries with what the model ranks for each, asked in one call; see :func:`together`."""
+        return together(self.answerer, queries, by=self.label, now=now)
 
     def explain_json(
         self, query: Query, *, request_id: str = "", now: int | None = None
@@ -211,15 +217,22 @@ class Recommender:
         items = self._items.write(answer.items, answer.scores)
         if items is None:  # the scores are a user's own model's; JSON knows no infinity
             return _ENCODER.encode(self._told(query, answer, request_id))
+        known = answer.from_model, answer.fallback, _source(query)
+        begin = self._begins.get(known)
+        if begin is None:
+            begin = self._begins[known] = self._begin(*known)
+        return b'%b%b,"items":[%b]}' % (begin, _ENCODER.encode(request_id), items)
+
+    def _begin(self, from_model: int, fallback: Fallback | None, source: Source) -> bytes:
+        """What an answer says of where its items come from, up to the request's id."""
         provenance = Provenance(
             model=self.label,
             tenant=self.tenant,
-            from_model=answer.from_model,
-            fallback=answer.fallback,
-            source=_source(query),
-            request_id=request_id,
+            from_model=from_model,
+            fallback=fallback,
+            source=source,
         )
-        return b'%b,"items":[%b]}' % (_ENCODER.encode(provenance)[:-1], items)
+        return _ENCODER.encode(provenance).removesuffix(b'""}')
 
     def warm_up(self) -> None:
         """Answer once on every path, so that whatever is compiled or read late is so by now."""
@@ -236,7 +249,7 @@ class Recommender:
 
 
 def _source(query: Query) -> Source:
-    return Source.MODEL if query.made is None else Source.PRECOMPUTED
+    return Source.MODEL if query.made is None or query.made.is_now else Source.PRECOMPUTED
 
 
 def _scores(answer: Answer) -> list[float]:

@@ -130,13 +130,17 @@ PARAMETERS = (
 )
 """The parameters of the form for links; ``filter.NAME`` filters by any other attribute."""
 
+_Whole = Annotated[int, Meta(ge=1)]
 _Price = Annotated[float, Meta(ge=0, lt=1e300)]  # which keeps NaN and infinity out
 _FILTER = "filter."
 _LISTS = {each.name for each in PARAMETERS if each.is_list}
-_BY_NAME = {each.name: each for each in PARAMETERS}
+_KINDS = {each.name: each.schema["type"] for each in PARAMETERS}
 _DECODER = msgspec.json.Decoder(RecommendRequest)
 _RULE_FIELDS = {name for rule in get_args(Rule) for name in rule.__struct_fields__} | {"action"}
 _UNKNOWN = re.compile(r"unknown field `(.*?)`(?: - at `(.*)`)?$", re.DOTALL)
+_PLAIN = re.compile(r"[A-Za-z0-9._~:,=&-]*")
+_MOST_PARAMETERS = 1000
+_MANY_DIGITS = 10
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
 
@@ -161,15 +165,28 @@ def read_link(query_string: bytes) -> RecommendRequest:
         RequestError: 400, naming the parameter at fault.
     """
     try:
-        given = parse_qs(
-            query_string.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=1000,
-        )
+        text = query_string.decode("ascii")
+        given = _plain(text) if _PLAIN.fullmatch(text) else _parsed(text)
     except ValueError as error:
         raise RequestError(400, f"The query can't be read: {error}.") from error
     return RecommendRequest(**_fields(given))
+
+
+def _parsed(text: str) -> dict[str, list[str]]:
+    return parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_PARAMETERS)
+
+
+def _plain(text: str) -> dict[str, list[str]]:
+    """What :func:`_parsed` finds in a text that holds nothing encoded, in a fifth of the time."""
+    given: dict[str, list[str]] = {}
+    parts = text.split("&", _MOST_PARAMETERS)
+    if len(parts) > _MOST_PARAMETERS:
+        return _parsed(text)
+    for part in parts:
+        if part:
+            name, _, value = part.partition("=")
+            given.setdefault(name, []).append(value)
+    return given
 
 
 def _fields(given: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -179,8 +196,8 @@ def _fields(given: Mapping[str, list[str]]) -> dict[str, Any]:
     for name, values in given.items():
         if name.startswith(_FILTER):
             wanted[name.removeprefix(_FILTER)] = _split(values)
-        elif name not in _BY_NAME:
-            close = did_you_mean(name, _BY_NAME)
+        elif name not in _KINDS:
+            close = did_you_mean(name, _KINDS)
             hint = close or f" To filter by an attribute, write {_FILTER}{name}=VALUE."
             raise RequestError(400, f"Unknown parameter {name!r}.{hint}", field=name)
         elif name == "category":
@@ -200,13 +217,14 @@ def _split(values: Iterable[str]) -> list[str]:
 
 
 def _single(name: str, values: list[str]) -> str | int | float | bool:
-    kind = _BY_NAME[name].schema["type"]
+    kind = _KINDS[name]
     if len(values) > 1:
         raise RequestError(400, f"{name} is given {len(values)} times; give it once.", field=name)
+    if kind == "string":
+        return values[0]
     try:
         if kind == "integer":
-            whole: int = msgspec.convert(values[0], Annotated[int, Meta(ge=1)], strict=False)
-            return whole
+            return _whole(values[0])
         if kind == "boolean":
             return msgspec.convert(values[0], bool, strict=False)
         if kind == "number":
@@ -215,6 +233,13 @@ def _single(name: str, values: list[str]) -> str | int | float | bool:
     except msgspec.ValidationError as error:
         raise RequestError(400, f"{name} is {values[0]!r}: {error}.", field=name) from error
     return values[0]
+
+
+def _whole(text: str) -> int:
+    if text.isdecimal() and text.isascii() and text[0] != "0" and len(text) < _MANY_DIGITS:
+        return int(text)  # a tenth of the time of the next line, which says what is wrong
+    whole: int = msgspec.convert(text, _Whole, strict=False)
+    return whole
 
 
 def _misfit(message: str, known: Iterable[str]) -> RequestError:

@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from wherry.errors import UsageError, WherryError
-from wherry.serve.one_write import OneWriteProtocol
+from wherry.serve.direct import DirectProtocol
 
 GRACE_SECONDS = 10
 """How long requests that are being answered may take to finish once the server is to stop."""
@@ -57,7 +57,7 @@ def answer_on(
     """
     config = uvicorn.Config(
         app,
-        http=OneWriteProtocol,
+        http=DirectProtocol,
         lifespan="on",
         access_log=False,
         log_config=None,

@@ -34,21 +34,29 @@ class SessionFinder:
 
     async def find(self, request: RecommendRequest, tenant: TenantId) -> SessionItems:
         """The session of a request; without items where nothing is known of it."""
-        purchased = _items(request.purchased)
+        found = self.at_hand(request, tenant)
+        if found is None and request.session_id and self._published is not None:
+            session = SessionId(request.session_id)
+            published = await asyncio.to_thread(self._published, tenant, session)
+            found = _with_bought(published, request)
+        return found or SessionItems((), _items(request.purchased))
+
+    def at_hand(self, request: RecommendRequest, tenant: TenantId) -> SessionItems | None:
+        """The session of a request as far as that is known without a wait; None if it isn't."""
         if request.session_items:
-            return SessionItems(_items(request.session_items), purchased)
+            return SessionItems(_items(request.session_items), _items(request.purchased))
         session = SessionId(request.session_id) if request.session_id else None
         visitor = VisitorId(request.visitor_id) if request.visitor_id else None
-        found = None
-        if self._live is not None and (session or visitor):
-            found = self._live(tenant, visitor, session)
-        if found is None and session and self._published is not None:
-            found = await asyncio.to_thread(self._published, tenant, session)
-        if found is None:
-            return SessionItems((), purchased)
-        if purchased:
-            return msgspec.structs.replace(found, purchased=(*purchased, *found.purchased))
+        if self._live is None or not (session or visitor):
+            return None
+        return _with_bought(self._live(tenant, visitor, session), request)
+
+
+def _with_bought(found: SessionItems | None, request: RecommendRequest) -> SessionItems | None:
+    if found is None or not request.purchased:
         return found
+    bought = (*_items(request.purchased), *found.purchased)
+    return msgspec.structs.replace(found, purchased=bought)
 
 
 def _items(ids: Sequence[str]) -> tuple[ItemId, ...]:

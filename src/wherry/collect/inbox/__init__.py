@@ -17,6 +17,7 @@ from wherry.collect.inbox.page import (
     answers_of,
     decode_page,
     events_of,
+    pack_answer,
 )
 from wherry.collect.inbox.store import (
     Store,
@@ -50,6 +51,7 @@ __all__ = [
     "keep_damaged",
     "mend",
     "open_whole",
+    "pack_answer",
     "read_pages",
     "read_set_aside",
     "read_waiting",

@@ -156,8 +156,11 @@ class Inbox:
         await self._written(content, parsed.events, delivery.received_at, fresh)
         return Receipt(len(fresh), len(parsed.events) - len(fresh))
 
-    async def put_answers(self, answers: Sequence[LoggedAnswer], now: datetime) -> None:
-        """Keep a batch of answers, given at ``now`` (UTC); it is on disk, whole, when this returns.
+    async def put_answers(
+        self, answers: Sequence[LoggedAnswer | msgspec.Raw], now: datetime
+    ) -> None:
+        """Keep a batch of answers, given at ``now`` (UTC), each packed or not; it is on disk,
+        whole, when this returns.
 
         Raises:
             InboxUnavailable: If it can't be kept now: nothing of it was.

@@ -83,7 +83,14 @@ def encode_entry(delivery: Delivery, parsed: Parsed) -> bytes:
     return _to_msgpack(Entry(delivery, _to_json(parsed.events), parsed.refusals))
 
 
-def encode_answers(batch_id: str, began_at: datetime, answers: Sequence[LoggedAnswer]) -> bytes:
+def pack_answer(answer: LoggedAnswer) -> msgspec.Raw:
+    """Write one answer, ready to be put in a batch."""
+    return msgspec.Raw(_to_msgpack(answer))
+
+
+def encode_answers(
+    batch_id: str, began_at: datetime, answers: Sequence[LoggedAnswer | msgspec.Raw]
+) -> bytes:
     """Write a batch of answers, ready to be put in a page."""
     return _ANSWERS + _to_msgpack(AnswerBatch(batch_id, began_at, _to_msgpack(answers)))
 
