@@ -165,8 +165,9 @@ def _suggest(trial: Any, space: Space, given: Params) -> Params:
 def _lies_in(value: Value | None, values: Range | tuple[Value, ...]) -> bool:
     if not isinstance(values, Range):
         return value in values
-    is_number = isinstance(value, int | float) and (not values.is_whole or value == int(value))
-    return is_number and values.low <= value <= values.high
+    if not isinstance(value, int | float) or (values.is_whole and value != int(value)):
+        return False
+    return values.low <= value <= values.high
 
 
 def _within(space: Space, base: Params, found: Params) -> Params:
