@@ -81,6 +81,11 @@ class Meter:
         return f"{self.epochs:.3f} of {self._budget.epochs} epochs{cut}"
 
 
+def curve(losses: list[float]) -> str:
+    """The mean loss of each epoch, in words."""
+    return "loss by epoch " + " ".join(f"{loss:.2f}" for loss in losses)
+
+
 def run(rivals: dict[str, Callable[[], Rival]]) -> None:
     """``python by_LIBRARY.py NAME FOLDER EPOCHS SECONDS``: all that a rival's script does."""
     name, folder, epochs, seconds = sys.argv[1:5]
