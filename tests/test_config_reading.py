@@ -137,7 +137,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ('action = "blok"', r"rules\[0\]\.action: Invalid value 'blok'\. Did you mean 'block'"),
+        ('action = "blok"', r"rules\[0\]\.action: there is no 'blok'\. Did you mean 'block'"),
         ('action = "boost"\nfactr = 2', r"line 5: .*factr: unknown key\. Did you mean 'factor'"),
         ('action = "boost"\nitems = ["a"]', "missing required field `factor`"),
         ('action = "boost"\nitems = ["a"]\nfactor = 20', r"factor: Expected `float` <= 10\.0"),

@@ -28,6 +28,7 @@ def opened(folder: Path, text: str) -> StandingRules:
 def test_rules_hold_as_soon_as_they_stand_in_the_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "wherry")
     rules = opened(tmp_path, "")
     assert names(rules) == []
     assert caplog.text == ""
@@ -62,6 +63,18 @@ def test_a_broken_file_leaves_the_rules_that_hold_and_says_so_once(
     assert told in record.message
     path.write_text(BLOCK.format(name="mended"))
     assert names(rules) == ["mended"]
+
+
+def test_a_file_that_was_broken_is_told_to_be_mended_also_where_no_rule_has_changed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "wherry")
+    rules = opened(tmp_path, BLOCK.format(name="no tents"))
+    for text in ("[[serve", BLOCK.format(name="no tents"), BLOCK.format(name="no tents") + "#"):
+        (tmp_path / NAME).write_text(text)
+        assert names(rules) == ["no tents"]
+    _, mended = caplog.records
+    assert mended.message.endswith("can be read again; the standing rules: no tents.")
 
 
 def test_other_settings_wait_for_the_next_start_and_the_log_says_so(

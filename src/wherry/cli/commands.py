@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from wherry.report import (
     run_summary,
     stage_table,
 )
-from wherry.serve import Recommendation
+from wherry.serve import Recommendation, log_to
 from wherry.simulate import simulate as simulate_shop
 
 SAMPLE_ROWS = 3
@@ -135,6 +136,7 @@ def serve(
     def announce(address: str) -> None:
         output.answer({"address": address}, f"Answering on {address}  (try {address}/docs)")
 
+    log_to(sys.stderr)
     Project.open(folder).serve(host=host, port=port, workers=workers, on_ready=announce)
 
 
@@ -144,6 +146,7 @@ def collect(folder: Path, host: str | None, port: int | None, output: Output) ->
     def announce(address: str) -> None:
         output.answer({"address": address}, f"Taking events on {address}/v1/events")
 
+    log_to(sys.stderr)
     Project.open(folder).collect(host=host, port=port, on_ready=announce)
 
 

@@ -73,6 +73,7 @@ def _explain(message: str, document: dict[str, Any], text: str, where: str) -> s
     if kind and keys:
         tags = [table.__struct_config__.tag for table in _tables_at(keys[:-1])]
         words = [str(tag) for tag in tags if tag]
+        what = f"there is no {kind[1]!r}"
         hint = f"{did_you_mean(kind[1], words)} It is one of {', '.join(words)}."
     words = _words_at(keys)
     if words:

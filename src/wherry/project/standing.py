@@ -27,6 +27,7 @@ class StandingRules:
         self._settings = settings
         self._holding = settings.serve.rules
         self._mark: tuple[int, ...] | None = None
+        self._is_broken = False
         self._lock = threading.Lock()
 
     def __call__(self) -> tuple[Rule, ...]:
@@ -51,11 +52,15 @@ class StandingRules:
             settings = read_settings(self._path)
         except SettingsError as error:
             logger.error("The standing rules stay as they were: %s", error)
+            self._is_broken = True
             return
+        names = ", ".join(rule.name for rule in settings.serve.rules) or "none"
         if settings.serve.rules != self._holding:
             self._holding = settings.serve.rules
-            names = ", ".join(rule.name for rule in self._holding) or "none"
-            logger.warning("The standing rules of %s have changed; now: %s.", self._path, names)
+            logger.info("The standing rules of %s have changed; now: %s.", self._path, names)
+        elif self._is_broken:
+            logger.info("%s can be read again; the standing rules: %s.", self._path, names)
+        self._is_broken = False
         if _without_rules(settings) != _without_rules(self._settings):
             logger.warning(
                 "Other settings in %s are not those that the server was started with; they count "

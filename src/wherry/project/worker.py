@@ -17,7 +17,7 @@ import msgspec
 from wherry.errors import UsageError, WherryError
 from wherry.project.project import Project
 from wherry.project.workers import PROFILE, Order
-from wherry.serve import READY, Sampler, Siblings, answer_on
+from wherry.serve import READY, Sampler, Siblings, answer_on, log_to
 
 _PARTS = {
     "the model": ("wherry.learn",),
@@ -75,6 +75,7 @@ def main() -> None:
     except (msgspec.DecodeError, IndexError) as error:
         sys.stderr.write(f"A worker is started by wherry serve --workers alone ({error}).\n")
         sys.exit(UsageError.exit_code)
+    log_to(sys.stderr, who=f"worker {order.number}", is_quiet=bool(order.traffic))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work(order)

@@ -6,6 +6,7 @@ from wherry.serve.answers import AnswerLog
 from wherry.serve.app import create_app, create_collect_app
 from wherry.serve.available import AvailableNow
 from wherry.serve.collect import CollectLimits, CollectRoutes
+from wherry.serve.log import log_to
 from wherry.serve.metrics import Metrics
 from wherry.serve.recommender import (
     Recommendation,
@@ -46,6 +47,7 @@ __all__ = [
     "create_collect_app",
     "listen",
     "load_recommender",
+    "log_to",
     "require_loopback",
     "save_recommender",
     "serve",
