@@ -1,6 +1,10 @@
 """Events over HTTP, acknowledged when they are on disk, beside the same server discarding the
 body, and beside PostgreSQL and Redis on the same disk with the same durability.
 
+The server takes what it acknowledges into the live sessions, as every server of a project does;
+``stateless`` is the same one without them. Every event is of another visitor and session, which
+is the most that the live sessions can have to do.
+
     python benchmarks/collect.py [--rounds 3] [--events 200000] [--requests 20000]
 
 Each server is a process of its own and the load comes from this one (from psql for PostgreSQL).
@@ -25,17 +29,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from serve import constant_app, cpu_seconds, part_cores, run, spread
+from serve import constant_app, cpu_seconds, part_cores, run
+from wherry.live.sessions import LiveSessions
 from wherry.project import Project
 from wherry.serve import serve
 
 BATCH = 100
 CONNECTIONS = {BATCH: 16, 1: 128}
-SERVERS = ("discard", "collect")
+SERVERS = ("discard", "collect", "stateless")
 Event = dict[str, Any]
 
 
@@ -83,12 +88,14 @@ def measure(folder: Path, size: int, count: int, rounds: int) -> None:
         cost = ""
         if kind in costs:
             cost = f"; {statistics.median(costs[kind]):.0f} µs of a core a request"
-        print(f"  {kind:10} {statistics.median(found):>10,.0f}  ({spread(found)}){cost}")
+        spread = f"{min(found):,.0f} to {max(found):,.0f}"
+        print(f"  {kind:10} {statistics.median(found):>10,.0f}  ({spread}){cost}")
     for kind in ("PostgreSQL", "Redis"):
         if kind not in rates:
             print(f"  {kind:10} is not installed here")
-    share = statistics.median(rates["collect"]) / statistics.median(rates["discard"])
-    print(f"  collecting reaches {share:.0%} of the rate of discarding")
+    for kind, what in (("collect", "collecting"), ("stateless", "without the live sessions it")):
+        share = statistics.median(rates[kind]) / statistics.median(rates["discard"])
+        print(f"  {what} reaches {share:.0%} of the rate of discarding")
 
 
 def fsync_ms(folder: Path, times: int = 100) -> float:
@@ -163,12 +170,29 @@ def running(kind: str, folder: Path) -> Iterator[tuple[int, int]]:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
+class KeptNowhere(LiveSessions):
+    """Live sessions that take nothing in."""
+
+    def take(self, events: Sequence[Event]) -> None:
+        """Let go of what came."""
+
+
+class Stateless(Project):
+    """A project that keeps no live sessions."""
+
+    @property
+    def live_sessions(self) -> LiveSessions:
+        """Live sessions that stay empty."""
+        return KeptNowhere(self.live_store)
+
+
 def answer_requests(kind: str, folder: Path) -> None:
     def tell(address: str) -> None:
         print(address, flush=True)
 
-    if kind == "collect":
-        Project.create(folder).collect(port=0, on_ready=tell)
+    kinds = {"collect": Project, "stateless": Stateless}
+    if kind in kinds:
+        kinds[kind].create(folder).collect(port=0, on_ready=tell)
     else:
         serve(constant_app(b'{"taken":100,"known":0,"refused":[]}'), port=0, on_ready=tell)
 
