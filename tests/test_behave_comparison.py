@@ -41,11 +41,11 @@ def test_before_the_first_release_there_is_nothing_to_hold_against() -> None:
 
 
 def test_a_champion_that_can_not_be_fitted_any_more_is_told() -> None:
-    lost = subject(champion=None, champion_fault="ModelError: There is no model 'mine'")
+    lost = subject(champion=None, champion_fault="its recipe can't be fitted: no model 'mine'.")
     (check,) = holds_against_champion(lost)
     assert not check.passed
     assert check.severity is Severity.WARN
-    assert "There is no model 'mine'" in check.message
+    assert check.message.endswith("with the champion: its recipe can't be fitted: no model 'mine'.")
 
 
 def test_an_equal_holds_on_the_whole_and_on_every_slice() -> None:

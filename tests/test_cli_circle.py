@@ -8,6 +8,8 @@ from wherry.simulate import Visited
 from wherry.simulate.latencies import Latency
 from wherry.simulate.visitors import Shown
 
+AGAIN = " and again" * 8
+
 
 def visited(**click_through: int) -> Visited:
     return Visited(
@@ -25,7 +27,7 @@ def test_the_circle_is_told_in_the_order_in_which_it_happened_with_its_reasons()
     decisions = tuple(
         Decision(
             decided_at=datetime(2026, 1, 1, 9, 0, second), tenant=DEFAULT_TENANT, act=act,
-            by="guard", release="recommender@2", champion="recommender@1", why=f"why {act}",
+            by="guard", release="recommender@2", champion="recommender@1", why=f"why {act}" + AGAIN,
         )
         for second, act in enumerate(acts)
     )  # fmt: skip
@@ -37,6 +39,8 @@ def test_the_circle_is_told_in_the_order_in_which_it_happened_with_its_reasons()
     for part in circle_report(circle):
         console.print(part)
     text = console.export_text()
+    lines = text[text.index("why started") :].splitlines()[:2]
+    assert [len(line) - len(line.lstrip()) for line in lines] == [0, 13]
     assert max(len(line) for line in text.splitlines()) <= 80
     places = [text.index(told) for told in ("19.0%", "18.0%", "why started", "why stopped")]
     assert places == sorted(places)

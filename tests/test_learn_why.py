@@ -49,7 +49,7 @@ def test_the_words_name_items_sessions_and_steps_back() -> None:
         "10 sessions like this one went on to it",
         "because you looked at Item 2 (10%); 24 sessions like this one went on to it; "
         "seen before in this session, 1 step back",
-        "because you looked at Item 2 (79%) and Item 1 (21%); "
+        "because you looked at it (79%) and Item 1 (21%); "
         "14 sessions like this one went on to it; it is what was just looked at",
     ]
     for each in told:
@@ -71,7 +71,7 @@ def test_what_fills_up_is_popular_here_or_anywhere() -> None:
     assert [part.carrier for part in told.parts] == ["popularity"]
     assert {each.words for each in asked(shop, k=2)} == {"popular now"}
     mixed = asked(shop, "i5", k=20)
-    assert mixed[0].words.startswith("because you looked at Item 5")
+    assert mixed[0].words == "because you looked at it (100%)"
     assert mixed[-1].words == "popular now"
 
 

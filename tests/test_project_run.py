@@ -8,10 +8,11 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import msgspec
 import pytest
 
 from conftest import NOW, write_settings
-from wherry.domain import Act, Outcome, RunRecord
+from wherry.domain import Act, Candidate, Outcome, RunRecord
 from wherry.errors import UsageError
 from wherry.lake import newest_snapshot, read_published
 from wherry.project import Project
@@ -252,6 +253,26 @@ def test_data_that_grows_old_is_audited_again_and_trains_nothing(
 @pytest.fixture
 def clock() -> Callable[[datetime], Callable[[], datetime]]:
     return lambda now: lambda: now
+
+
+def test_a_champion_put_out_by_hand_is_not_measured_as_what_it_is_not(shop: Path) -> None:
+    project = open_shop(shop)
+    champion = project.champion()
+    assert champion is not None
+    runs = project.registry.log_candidates(
+        champion.tenant,
+        [Candidate(name="x", model=champion.model, params={}, seed=1, metrics={})],
+        {},
+    )
+    made = msgspec.structs.replace(champion, snapshot=0)
+    folder = project.registry.folder(champion)
+    project.registry.release(made, folder, runs["x"], as_champion=True)
+    (tenant,) = open_shop(shop).run(start="learn").tenants
+    assert "champion" not in {candidate.name for candidate in tenant.candidates}
+    assert tenant.behave is not None
+    (said,) = (c for c in tenant.behave.checks if c.name == "no worse than the champion")
+    assert "recommender@2 was put out by hand" in said.message
+    assert not said.is_blocking
 
 
 def test_a_winner_is_tried_beside_the_champion_where_the_settings_say_so(shop: Path) -> None:

@@ -122,7 +122,7 @@ def test_each_item_says_why_where_that_is_asked_for(client: Client) -> None:
         each["why"] for each in get.json()["items"]
     ]
     first = get.json()["items"][0]
-    assert first["why"]["words"] == "because you looked at Item 21 (100%)"
+    assert first["why"]["words"] == "because you looked at it (100%)"
     parts = first["why"]["parts"]
     assert sum(part["weight"] for part in parts) == pytest.approx(first["score"])
     plain = client.get(f"{RECOMMEND}?items=i5,i21&k=3").json()

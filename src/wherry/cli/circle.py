@@ -40,6 +40,7 @@ from wherry.learn.sessions import Sessions, Vocabulary
 from wherry.project import Project, utc_now
 from wherry.project.decisions import DecisionLog
 from wherry.registry import label
+from wherry.report import indented
 from wherry.simulate import Crowd, Visited, open_shop, send_crowd
 
 BY_HAND = "by hand"
@@ -99,12 +100,12 @@ def _await_champion(project: Project, address: str) -> None:
     raise WherryError(f"The server does not answer with {wanted}. See: wherry rollout")
 
 
-def _decision(decision: Decision) -> Iterator[str]:
-    """A decision in a line, and why in another."""
+def _decision(decision: Decision) -> Iterator[Any]:
+    """A decision in a line, and why below it."""
     act = decision.act.replace("_", " ")
-    yield f"   {decision.decided_at:%H:%M:%S}  {decision.release} {act}, {decision.by}"
+    yield Text(f"   {decision.decided_at:%H:%M:%S}  {decision.release} {act}, {decision.by}")
     if decision.why:
-        yield f"             {decision.why}"
+        yield indented(decision.why, 13)
 
 
 def circle_report(circle: Circle) -> list[Any]:
@@ -120,7 +121,7 @@ def circle_report(circle: Circle) -> list[Any]:
         models_table(circle.worse),
         "",
         Text("What was decided", style="bold"),
-        *(Text(line) for each in circle.decisions for line in _decision(each)),
+        *(line for each in circle.decisions for line in _decision(each)),
     ]
 
 

@@ -20,6 +20,7 @@ from wherry.project.intake import InboxStatus
 from wherry.project.reproduce import Reproduction
 from wherry.registry import in_words
 from wherry.report import (
+    indented,
     leaderboard_table,
     releases_table,
     run_summary,
@@ -105,8 +106,8 @@ def run_report(project: Project, record: RunRecord) -> list[Any]:
     ]
     for tenant in record.tenants:
         for verdict in (tenant.audit, tenant.behave):
-            if verdict is not None and not verdict.passed:
-                parts += ["", *failures_text(verdict)]
+            told = [*failures_text(verdict), *warnings_text(verdict)] if verdict else []
+            parts += ["", *told] if told else []
         if tenant.candidates:
             parts += ["", leaderboard_table(tenant.candidates, tenant.winner)]
     if not record.found_nothing_new:
@@ -114,17 +115,27 @@ def run_report(project: Project, record: RunRecord) -> list[Any]:
     return parts
 
 
-def failures_text(verdict: Verdict) -> list[Text]:
+def failures_text(verdict: Verdict) -> list[Any]:
     """What stands in the way, a few lines a check, with some of the offending rows."""
-    lines = []
+    lines: list[Any] = []
     for check in verdict.failures:
         part = f" ({check.slice})" if check.slice != "all" else ""
         figure = f" is {check.figure:.6g}, wanted {check.bound}" if check.figure is not None else ""
         lines.append(Text(f"✗ {check.name}{part}{figure}", style="bold red"))
-        lines.append(Text(f"  {check.message}"))
+        lines.append(indented(check.message, 2))
         for row in check.sample[:SAMPLE_ROWS]:
             words = ", ".join(f"{key} {value}" for key, value in row.items())
             lines.append(Text(f"    {words}", overflow="ellipsis", no_wrap=True, style="dim"))
+    return lines
+
+
+def warnings_text(verdict: Verdict) -> list[Any]:
+    """What failed on the whole and stands in nobody's way; a slice's warnings are on the card."""
+    lines: list[Any] = []
+    for check in verdict.checks:
+        if not check.passed and not check.is_blocking and check.slice == "all":
+            lines.append(Text(f"! {check.name}", style="bold yellow"))
+            lines.append(indented(check.message, 2))
     return lines
 
 

@@ -40,9 +40,10 @@ class LearnedWith(msgspec.Struct, frozen=True, kw_only=True):
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a tenant's recommender, with all that is needed to make it again.
 
-    ``snapshot`` numbers the lake's snapshot that it was trained on, ``code`` the version of
-    the code (a git commit, or the package version), ``packages`` the versions of what it
-    was computed with, ``learned_with`` the settings that count (None: not recorded).
+    ``snapshot`` numbers the lake's snapshot that it was trained on (0: it was put out by hand,
+    and no run has made it), ``code`` the version of the code (a git commit, or the package
+    version), ``packages`` the versions of what it was computed with, ``learned_with`` the
+    settings that count (None: not recorded).
     """
 
     tenant: TenantId
@@ -58,3 +59,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Estimate]
     released_at: datetime
     learned_with: LearnedWith | None = None
+
+    @property
+    def has_recipe(self) -> bool:
+        """Whether it can be fitted anew: its arrays are what its model, parameters and seed make
+        of a snapshot."""
+        return self.snapshot > 0

@@ -165,7 +165,8 @@ def _words(answerer: Answerer, each: Explanation, fallback: Fallback | None) -> 
 
 def _history(answerer: Answerer, each: Explanation, whole: float) -> list[str]:
     named = [
-        f"{_name(answerer, part.item)} ({part.weight / whole:.0%})"
+        f"{_name(answerer, part.item) if part.item != each.item else 'it'} "
+        f"({part.weight / whole:.0%})"
         for part in each.parts
         if part.carrier is Carrier.HISTORY and part.weight / whole >= _WORTH_NAMING
     ]

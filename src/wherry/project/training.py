@@ -34,6 +34,7 @@ from wherry.learn.search import Budget
 from wherry.learn.split import split
 from wherry.learn.traits import load_traits, read_traits, save_traits
 from wherry.project.home import Home
+from wherry.registry import label
 
 CHAMPION = "champion"
 """The candidate that is the champion's recipe, fitted anew to be compared with."""
@@ -64,7 +65,8 @@ def read_catalogue(con: duckdb.DuckDBPyConnection, tenant: TenantId) -> pa.Table
 
 
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
-    """What a training came to, as ``trained.json`` in its folder."""
+    """What a training came to, as ``trained.json`` in its folder; ``champion_fault`` says why
+    there is nothing to compare with, though there is a champion."""
 
     snapshot: int
     sessions: int
@@ -74,6 +76,7 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
     leaks: tuple[Check, ...] = ()
     learned_with: LearnedWith | None = None
+    champion_fault: str = ""
 
 
 class Training:
@@ -129,6 +132,7 @@ class Training:
             candidates=candidates,
             leaks=self._leaks(dataset, facts, candidates),
             learned_with=self._learned_with(content),
+            champion_fault=_fault(champion, candidates),
         )
         (self.folder / "trained.json").write_bytes(msgspec.json.encode(trained))
         shutil.rmtree(self._home.checkpoints(tenant), ignore_errors=True)
@@ -179,7 +183,7 @@ class Training:
         entries = [
             Entry(name=name, model=name, settings=settings.params.get(name, {})) for name in names
         ]
-        if champion is not None:
+        if champion is not None and champion.has_recipe:
             entries.append(Entry(name=CHAMPION, model=champion.model, params=champion.params))
         return Plan(
             dataset=str(self.folder / "dataset"),
@@ -252,7 +256,6 @@ class Training:
         sessions = load_dataset(self.folder / "dataset").sessions
         window = split(sessions, test_fraction=settings.test_share)
         able = {candidate.name for candidate in trained.candidates if not candidate.error}
-        faults = {each.name: each.error for each in trained.candidates}
         return Subject(
             tenant=tenant,
             answerer=Answerer.load(
@@ -270,7 +273,7 @@ class Training:
             metric=settings.metric,
             seed=settings.seed,
             rules=self._settings.behave,
-            champion_fault=faults.get(CHAMPION, ""),
+            champion_fault=trained.champion_fault,
             vectors=load_array(self.folder / JUDGING, "vectors"),
             traits=load_traits(self.folder / JUDGING),
             leaks=trained.leaks,
@@ -285,6 +288,14 @@ class Training:
     def candidate(self, name: str) -> Candidate:
         """One candidate's line of the leaderboard."""
         return read_candidate(self.folder / name)
+
+
+def _fault(champion: Release | None, candidates: tuple[Candidate, ...]) -> str:
+    """Why the champion's recipe could not be fitted, or nothing."""
+    if champion is not None and not champion.has_recipe:
+        return f"{label(champion)} was put out by hand, and has no recipe to be fitted anew."
+    errors = [each.error for each in candidates if each.name == CHAMPION and each.error]
+    return f"its recipe can't be fitted any more ({errors[0]})." if errors else ""
 
 
 def _ids(dataset: Dataset) -> pa.Array:

@@ -4,6 +4,7 @@ from wherry.report.card import Example, render_card, write_card
 from wherry.report.changes import Previous
 from wherry.report.outcomes import OutcomeLines
 from wherry.report.text import (
+    indented,
     leaderboard_table,
     releases_table,
     run_summary,
@@ -15,6 +16,7 @@ __all__ = [
     "Example",
     "OutcomeLines",
     "Previous",
+    "indented",
     "leaderboard_table",
     "releases_table",
     "render_card",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -184,6 +185,11 @@ def _name_width(checks: list[Check]) -> int:
 
 def _symbol(check: Check) -> str:
     return "✓" if check.passed else "✗" if check.is_blocking else "!"
+
+
+def indented(text: str, by: int) -> Padding:
+    """A text whose every line, also one that the terminal makes, begins ``by`` columns in."""
+    return Padding(_plain(text), (0, 0, 0, by))
 
 
 def _table(*, show_header: bool = True) -> Table:
