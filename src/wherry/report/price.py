@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from markupsafe import Markup
+from rich.cells import cell_len
 
 from wherry.domain import Estimate
 from wherry.report.axis import linear_ticks, log_ticks, place, tick_label
+from wherry.report.labels import GAP, Label, Mark, place_labels
 from wherry.report.numbers import measured, microseconds
 from wherry.report.svg import element, shorten
 
 HEIGHT, AXIS = 216, 40
 LEFT, RIGHT = 7.0, 97.0
 TOP, BOTTOM = 14.0, float(HEIGHT - AXIS)
-_ROOM = 14.0
-"""How far apart, in points, the names of two candidates stand at least."""
+_CHARACTER = 7.6
+"""The width of a name's character, in points, generously."""
+
+_NEAR = 8.0
+"""A name that stands further up or down from its dot than this is led to by a line."""
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -51,42 +56,61 @@ def plot_price(title: str, candidates: Sequence[Priced], *, p99_bound: float = 0
     )  # fmt: skip
     if p99_bound > 0 and across[0] < p99_bound < across[-1]:
         parts.append(_bound(p99_bound, across))
-    names = _names(candidates, up)
-    parts += [_mark(c, across, up, at) for c, at in zip(candidates, names, strict=True)]
+    labels = _labels(candidates, across, up)
+    parts += [_mark(c, across, up, label) for c, label in zip(candidates, labels, strict=True)]
     return element("svg", *parts, class_="plot price", role="img", width="100%", height=HEIGHT)
 
 
-def _mark(candidate: Priced, across: list[float], up: list[float], name_at: float) -> Markup:
+def _mark(candidate: Priced, across: list[float], up: list[float], label: Label | None) -> Markup:
     e, x = candidate.estimate, _x(candidate.p99, across)
     low, at, high = (_y(v, up) for v in (e.low, e.value, e.high))
-    is_right = x > (LEFT + RIGHT) / 2
     kind = "winner" if candidate.is_winner else "excluded" if candidate.is_excluded else ""
     told = f"{candidate.name}: {measured(e)}, p99 {microseconds(candidate.p99)}"
     return element(
         "g",
         element("title", told + (", excluded" if candidate.is_excluded else "")),
         element("line", x1=f"{x:.2f}%", x2=f"{x:.2f}%", y1=low, y2=high, class_="whisker"),
+        *(_named(candidate, x, at, label) if label is not None else ()),
         element("circle", cx=f"{x:.2f}%", cy=at, r=5),
-        element(
-            "text",
-            ("★ " if candidate.is_winner else "") + shorten(candidate.name, 24),
-            x=f"{x:.2f}%",
-            y=name_at + 4,
-            dx=-11 if is_right else 11,
-            class_="name",
-            text_anchor="end" if is_right else "start",
-        ),
         class_=f"dot {kind}".strip(),
     )
 
 
-def _names(candidates: Sequence[Priced], up: list[float]) -> list[float]:
-    """Where the names stand: beside their dots, moved down where two could touch."""
-    at = [_y(c.estimate.value, up) for c in candidates]
-    last = -math.inf
-    for n in sorted(range(len(at)), key=at.__getitem__):
-        at[n] = last = max(at[n], last + _ROOM)
-    return at
+def _named(candidate: Priced, x: float, at: float, label: Label) -> Iterator[Markup]:
+    """A candidate's name, and a line that leads to it from the dot where it stands apart."""
+    side = 1 if label.is_right else -1
+    if abs(label.y - at) > _NEAR:
+        line = element("line", x1=0, y1=at, x2=side * (GAP - 2), y2=label.y, class_="leader")
+        yield element("svg", line, x=f"{x:.2f}%", overflow="visible")
+    yield element(
+        "text",
+        _name(candidate),
+        x=f"{x:.2f}%",
+        y=label.y + 4,
+        dx=side * GAP,
+        class_="name",
+        text_anchor="start" if label.is_right else "end",
+    )
+
+
+def _name(candidate: Priced) -> str:
+    return ("★ " if candidate.is_winner else "") + shorten(candidate.name, 24)
+
+
+def _labels(
+    candidates: Sequence[Priced], across: list[float], up: list[float]
+) -> list[Label | None]:
+    marks = [
+        Mark(
+            x=_x(c.p99, across) / 100,
+            y=_y(c.estimate.value, up),
+            low=_y(c.estimate.low, up),
+            high=_y(c.estimate.high, up),
+            length=_CHARACTER * cell_len(_name(c)),
+        )
+        for c in candidates
+    ]
+    return place_labels(marks, top=0.0, bottom=BOTTOM)
 
 
 def _bound(p99: float, across: list[float]) -> Markup:
