@@ -4,8 +4,9 @@
                                     [--models knn,covisits]
 
 The reference asks the same answerer for the same answers, one after the other, in one thread.
-Models whose answer takes longer make fewer lists, so that a round takes some seconds. A network
-is asked after one epoch of training: how well it answers doesn't matter here.
+Without --models all are measured that what is installed can fit, but prod2vec. Models whose answer
+takes longer make fewer lists, so that a round takes some seconds. A network is asked after one
+epoch of training: how well it answers doesn't matter here.
 Rounds are interleaved and figures are medians, so that what else the machine does hits all alike.
 """
 
@@ -27,12 +28,15 @@ from wherry.domain import DEFAULT_TENANT, VisitorId
 from wherry.learn.answer import Answerer, Query
 from wherry.learn.catalogue import Catalogue
 from wherry.learn.models import MODELS
+from wherry.learn.neural import is_jax_here
 from wherry.learn.popularity import Popularity
 from wherry.learn.sessions import Vocabulary
+from wherry.learn.twostage import is_lightgbm_here
 from wherry.project.lists import Session, make
 from wherry.serve.precomputed import Kind, Precomputed, PrecomputedLists, land
 
 K = 20
+QUICK = ("popularity", "rules", "covisits", "knn", "blend")
 NETWORKS = ("gru4rec", "sasrec")
 SLOWER = {"twostage": 5, "prod2vec": 8, "gru4rec": 16, "sasrec": 16}
 """By how many lists fewer these make."""
@@ -43,7 +47,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder that holds retailrocket_srgnn/")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lists", type=int, default=20_000)
-    parser.add_argument("--models", default="popularity,rules,covisits,knn,blend")
+    parser.add_argument("--models", default=",".join(at_hand()))
     options = parser.parse_args()
     sessions, _, source = made_up() if options.data is None else retailrocket(options.data)
     runs = zip(sessions.offsets[:-1].tolist(), sessions.offsets[1:].tolist(), strict=True)
@@ -61,6 +65,12 @@ def main() -> None:
         )
         few = len(asked) // SLOWER.get(name, 1)
         measure(answerer, asked[-few:], options.rounds)
+
+
+def at_hand() -> list[str]:
+    """The models that can be fitted with what is installed."""
+    trees = ["twostage"] if is_lightgbm_here() else []
+    return [*QUICK, *trees, *(NETWORKS if is_jax_here() else ())]
 
 
 def measure(answerer: Answerer, asked: list[Session], rounds: int) -> None:

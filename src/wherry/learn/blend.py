@@ -13,6 +13,7 @@ from wherry.domain import Params
 from wherry.errors import ModelError
 from wherry.learn.explanation import Explanation
 from wherry.learn.model import ModelFile
+from wherry.learn.questions import Questions, Rankings
 from wherry.learn.ranking import Ranking, spread_out, top_of
 from wherry.learn.retrieval import Retrieval
 from wherry.learn.sessions import Sessions
@@ -66,6 +67,10 @@ class Blend:
     def recommend(self, session: NDArray[np.int32], k: int, *, now: int | None = None) -> Ranking:
         """The k best of the items that either reaches; see :class:`Model`."""
         return top_of(*self._scored(session), k)
+
+    def recommend_many(self, questions: Questions, k: int, *, now: int | None = None) -> Rankings:
+        """The same for many sessions; see :class:`wherry.learn.questions.RanksMany`."""
+        return self._fitted.best_of_each(questions, k, near=self.near)
 
     def explain(
         self, session: NDArray[np.int32], items: Sequence[int], *, now: int | None = None

@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from wherry.learn.arrays import load_array, save_arrays
 from wherry.learn.explanation import Explanation
 from wherry.learn.features import Facts, Room, describe
+from wherry.learn.kernel import kernel
 from wherry.learn.knn import SessionKNN
 from wherry.learn.model import as_session
-from wherry.learn.neighbours import Scratch
+from wherry.learn.neighbours import Index, Scratch, Weights
 from wherry.learn.pairs import Near
+from wherry.learn.questions import Questions, Rankings, keep
+from wherry.learn.ranking import take_top
 from wherry.learn.repeats import LONGEST, repeat_chances
 from wherry.learn.sessions import Sessions
 from wherry.learn.tracing import explained, with_neighbours
@@ -53,10 +56,7 @@ class Retrieval:
         further: NDArray[np.int32] = _NO_ITEMS,
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
         """Items, their scores and features of the best; see :func:`.features.describe`."""
-        mine = getattr(self._local, "room", None)
-        if mine is None:  # each thread has its own, made on its first question
-            mine = self._local.room = (Scratch.of(self._index), Room.of(self.n_items))
-        scratch, room = mine
+        scratch, room = self._mine()
         return describe(
             as_session(session),
             self._index,
@@ -69,6 +69,20 @@ class Retrieval:
             shares,
             further,
         )
+
+    def best_of_each(self, questions: Questions, k: int, *, near: float) -> Rankings:
+        """The k best of the items that score at all, for many sessions in one call."""
+        found = Rankings.room(questions.size, k)
+        known = self._index, self._facts, *self._mine(), self._weights
+        _best_of_each(questions.asked(), *known, near, k, found)
+        return found
+
+    def _mine(self) -> tuple[Scratch, Room]:
+        """This thread's own room for a question, made on its first."""
+        mine: tuple[Scratch, Room] | None = getattr(self._local, "room", None)
+        if mine is None:
+            mine = self._local.room = (Scratch.of(self._index), Room.of(self.n_items))
+        return mine
 
     def explain(
         self, session: NDArray[np.int32], items: Sequence[int], *, near: float = 0.25
@@ -100,3 +114,27 @@ class Retrieval:
         """Read back what :meth:`save` wrote; ModelError where it can't be."""
         arrays = (load_array(folder / "facts", name) for name in Facts._fields)
         return cls(SessionKNN.load(folder / "knn"), Facts.frozen(*arrays))
+
+
+@kernel
+def _best_of_each(
+    questions: Questions,
+    index: Index,
+    facts: Facts,
+    scratch: Scratch,
+    room: Room,
+    weights: Weights,
+    near: float,
+    k: int,
+    found: Rankings,
+) -> None:
+    """The k best of :func:`.features.describe` for many sessions, without their features."""
+    no_shares, no_items = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int32)
+    for row in range(len(questions.offsets) - 1):
+        session = questions.items[questions.offsets[row] : questions.offsets[row + 1]]
+        items, scores, _ = describe(
+            session, index, facts, scratch, room, weights, near, 0, no_shares, no_items
+        )
+        is_scored = scores > 0
+        items, scores = items[is_scored], scores[is_scored]
+        keep(found, row, *take_top(items, scores, min(k, len(items))))
