@@ -37,3 +37,13 @@ def test_a_warning_of_the_whole_is_shown_though_it_stops_nothing() -> None:
     assert text.startswith("! all\n  what was found")
     assert "small" not in text
     assert warnings_text(verdict(all=Severity.BLOCK)) == []
+
+
+def test_offending_rows_are_a_line_each_with_figures_in_short() -> None:
+    row = {"champion": 0.3669914155217955, "sessions": 218, **dict.fromkeys("abcdefghij", 0.125)}
+    check = Check(name="no worse", passed=False, figure=-0.130157, bound="≥ −0.02", sample=(row,))
+    told = Verdict(subject="behave", tenant=DEFAULT_TENANT, checks=(check,))
+    first, _, rows = shown(failures_text(told)).splitlines()
+    assert first.rstrip() == "✗ no worse is −0.13, wanted ≥ −0.02"
+    assert rows.startswith("    champion 0.367, sessions 218, a 0.125")
+    assert rows.endswith("…")

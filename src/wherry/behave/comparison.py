@@ -125,14 +125,14 @@ def _held(subject: Subject, part: str, row: _Row) -> Check:
         name="no worse than the champion" if is_whole else "no worse in any slice",
         passed=passed,
         figure=row.difference,
-        bound=f"≥ {-row.allowed:.4f}",
+        bound=f"≥ −{row.allowed:.4f}",
         slice=part,
         severity=Severity.WARN if small else Severity.BLOCK,
         message=""
         if passed
         else (
-            f"On {part} the winner's {subject.metric} is {row.difference:+.4f} beside the "
-            f"champion's {row.champion:.4f}, over {row.sessions:,} sessions; a loss of up to "
+            f"On {'the whole' if is_whole else part} the winner's {subject.metric} is "
+            f"{row.difference:+.4f} beside the champion's {row.champion:.4f}, over {row.sessions:,} sessions; a loss of up to "
             f"{row.allowed:.4f} would pass ({why})."
         ),
         sample=(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +23,7 @@ from wherry.registry import in_words
 from wherry.report import (
     indented,
     leaderboard_table,
+    numbers,
     releases_table,
     run_summary,
     stage_table,
@@ -120,13 +122,19 @@ def failures_text(verdict: Verdict) -> list[Any]:
     lines: list[Any] = []
     for check in verdict.failures:
         part = f" ({check.slice})" if check.slice != "all" else ""
-        figure = f" is {check.figure:.6g}, wanted {check.bound}" if check.figure is not None else ""
+        found = None if check.figure is None else numbers.figure(check.figure)
+        figure = f" is {found}, wanted {check.bound}" if found else ""
         lines.append(Text(f"✗ {check.name}{part}{figure}", style="bold red"))
         lines.append(indented(check.message, 2))
         for row in check.sample[:SAMPLE_ROWS]:
-            words = ", ".join(f"{key} {value}" for key, value in row.items())
-            lines.append(Text(f"    {words}", overflow="ellipsis", no_wrap=True, style="dim"))
+            words = ", ".join(f"{key} {_in_short(value)}" for key, value in row.items())
+            line = Text(words, overflow="ellipsis", no_wrap=True, style="dim")
+            lines.append(Padding(line, (0, 0, 0, 4)))
     return lines
+
+
+def _in_short(value: object) -> str:
+    return numbers.figure(value) if isinstance(value, float) else str(value)
 
 
 def warnings_text(verdict: Verdict) -> list[Any]:

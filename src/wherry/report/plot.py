@@ -17,7 +17,7 @@ from wherry.report.numbers import measured, metric, seconds
 from wherry.report.svg import element, shorten
 
 ROW, AXIS = 27, 24
-LEFT, SPAN = 28.0, 50.0
+LEFT, SPAN = 28.0, 43.0
 BAR, PART = 26, 22
 
 

@@ -13,8 +13,10 @@ from rich.text import Text
 from wherry.domain import Candidate, Check, Release, RunRecord, Stage, Verdict
 from wherry.report import leaderboard, numbers
 from wherry.report.conclusion import OUTCOME_SYMBOLS, Ending, conclude
+from wherry.report.svg import shorten
 
 COLOURS = {"✓": "green", "✗": "red", "!": "yellow", "★": "cyan"}
+_NOTE = 50
 SHOWN_METRICS = ("hr@20", "mrr@20", "ndcg@20", "coverage@20")
 
 
@@ -34,12 +36,16 @@ def run_summary(
 
 
 def stage_table(record: RunRecord) -> Group:
-    """The stages of a run with rows, seconds and notes; tenants apart where several."""
-    parts: list[RenderableType] = [_stages(record.stages)]
+    """The stages of a run with rows, seconds and notes; tenants apart where several.
+
+    What :func:`run_summary` has told whole is cut short.
+    """
+    told = conclude(record, {}).detail
+    parts: list[RenderableType] = [_stages(record.stages, told)]
     for tenant in record.tenants:
         if len(record.tenants) > 1:
             parts += ["", _plain(tenant.tenant, "bold")]
-        parts.append(_stages(tenant.stages, show_header=False))
+        parts.append(_stages(tenant.stages, told, show_header=False))
     return Group(*parts)
 
 
@@ -126,7 +132,7 @@ def releases_table(releases: Iterable[Release], *, champion: int | None = None) 
     return table
 
 
-def _stages(stages: tuple[Stage, ...], *, show_header: bool = True) -> Table:
+def _stages(stages: tuple[Stage, ...], told: str, *, show_header: bool = True) -> Table:
     table = _table(show_header=show_header)
     table.add_column("stage", width=9, no_wrap=True)
     table.add_column("", width=13, no_wrap=True)
@@ -139,9 +145,13 @@ def _stages(stages: tuple[Stage, ...], *, show_header: bool = True) -> Table:
             _mark(OUTCOME_SYMBOLS[stage.outcome]).append(f" {stage.outcome}", "default"),
             numbers.count(stage.rows) if stage.rows is not None else numbers.ABSENT,
             numbers.seconds(stage.seconds),
-            _plain(stage.note, "dim"),
+            _plain(shorten(stage.note, _NOTE) if _is_in(stage.note, told) else stage.note, "dim"),
         )
     return table
+
+
+def _is_in(note: str, told: str) -> bool:
+    return note.strip().rstrip(".") in told
 
 
 def _measured(candidate: Candidate, name: str) -> str:
