@@ -132,7 +132,8 @@ def _held(subject: Subject, part: str, row: _Row) -> Check:
         if passed
         else (
             f"On {'the whole' if is_whole else part} the winner's {subject.metric} is "
-            f"{row.difference:+.4f} beside the champion's {row.champion:.4f}, over {row.sessions:,} sessions; a loss of up to "
+            f"{row.difference:+.4f} beside the champion's {row.champion:.4f}, over "
+            f"{row.sessions:,} sessions; a loss of up to "
             f"{row.allowed:.4f} would pass ({why})."
         ),
         sample=(
