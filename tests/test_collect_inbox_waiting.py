@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from wherry.collect.delivery import Delivery, Parsed
 from wherry.collect.inbox import Inbox, read_waiting_events
@@ -61,3 +64,12 @@ def test_an_inbox_that_is_not_there_or_broken_gives_what_can_be_read(tmp_path: P
     (tmp_path / "broken.sqlite").write_bytes(b"no database" * 1000)
 
     assert [each.event_id for each in read_waiting_events(tmp_path, since=NOW)] == ["e"]
+
+
+def test_a_file_that_is_being_made_holds_nothing_yet_and_is_no_cause_for_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sqlite3.connect(tmp_path / "serve.sqlite").close()
+    assert (tmp_path / "serve.sqlite").exists()
+    assert list(read_waiting_events(tmp_path, since=NOW)) == []
+    assert caplog.text == ""

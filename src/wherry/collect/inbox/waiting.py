@@ -40,6 +40,8 @@ def _events(path: Path, since: datetime) -> Iterator[Event]:
 
 def _pages(con: sqlite3.Connection) -> Iterator[bytes]:
     """Page by page, so that no transaction keeps the writer from tidying up."""
+    if not con.execute("SELECT 1 FROM sqlite_master WHERE name = 'pages'").fetchone():
+        return  # its writer is making it just now
     number = 0
     while row := con.execute(
         "SELECT number, content FROM pages WHERE number > ? ORDER BY number LIMIT 1", (number,)
