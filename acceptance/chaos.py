@@ -7,8 +7,8 @@ Then what was acknowledged and what was answered is looked for in the lake.
 
 What must hold: no event that was acknowledged is lost or there twice; no answer is there twice,
 and one is missing only if it was given in the last moment before a kill (an answer is never
-held up for its log); no request gets a 5xx. Connections are cut by a kill; what they carried
-is sent again.
+held up for its log); no request gets a 5xx; no run that was left alone breaks. Connections are
+cut by a kill; what they carried is sent again.
 """
 
 from __future__ import annotations
@@ -35,13 +35,20 @@ from pathlib import Path
 import numpy as np
 import uvloop
 
+from wherry.domain import Outcome
+from wherry.errors import WherryError
 from wherry.project import Project
+from wherry.project.workers import HOLDINGS
+from wherry.serve import Holdings
 from wherry.simulate import simulate
 from wherry.simulate.connection import Connection, Target
 
 SEED = 5
 CONNECTIONS = 16
 WARM_SECONDS, CALM_SECONDS = 5.0, 10.0
+VISITS = 20
+"""How many events a visitor sends: a session that never ends is nothing that a shop has, and the
+audit would rightly refuse it."""
 MEMORY_SECONDS = 2.0
 """How long before a kill an answer may have been given whose log was lost with the process."""
 
@@ -121,15 +128,22 @@ def serving(project: Project) -> Iterator[tuple[subprocess.Popen[str], Target]]:
         process.communicate(timeout=60)
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """The processes that the server has started and that answer."""
+def answering(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that the server has started and that answer, not those that stand by."""
+    found = []
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    for pid in map(int, children):
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        if "wherry.project.worker" in words:
+            order = json.loads(words[-2])
+            if order["number"] in Holdings(Path(order["figures"]) / HOLDINGS).accepting():
+                found.append(pid)
+    return found
 
 
 def kill_a_worker(process: subprocess.Popen[str], rng: random.Random) -> float:
-    """Kill one of the workers, if there is one just now; the moment."""
-    alive = workers_of(process)
+    """Kill one of the workers that answer, if one does just now; the moment."""
+    alive = answering(process)
     if alive:
         os.kill(rng.choice(alive), signal.SIGKILL)
     return time.time()
@@ -139,20 +153,23 @@ def kill_a_worker(process: subprocess.Popen[str], rng: random.Random) -> float:
 def running_runs(project: Project, rng: random.Random, deadline: float) -> Iterator[Counter[str]]:
     """Runs, one after the other, three of four killed at a random moment."""
     ended: Counter[str] = Counter()
+    command = [sys.executable, "-m", "wherry", "run"]
 
     def go() -> None:
         while time.monotonic() < deadline:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "wherry", "run", "--project", str(project.home.root)],
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-            try:
-                code = process.wait(rng.choice((rng.uniform(1, 20),) * 3 + (300.0,)))
-                ended[f"ended with {code}"] += 1
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                ended["killed"] += 1
+            with tempfile.TemporaryFile() as told:
+                process = subprocess.Popen(
+                    [*command, "--project", str(project.home.root), "--json"],
+                    stdout=told, stderr=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+                try:
+                    process.wait(rng.choice((rng.uniform(1, 20),) * 3 + (300.0,)))
+                    told.seek(0)
+                    ended[ending(process.returncode, told.read())] += 1
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                    ended["killed"] += 1
 
     thread = threading.Thread(target=go)
     thread.start()
@@ -160,6 +177,21 @@ def running_runs(project: Project, rng: random.Random, deadline: float) -> Itera
         yield ended
     finally:
         thread.join()
+
+
+def ending(code: int, told: bytes) -> str:
+    """How a run ended, in words: what stood in its way, if anything did."""
+    record = json.loads(told or b"{}")
+    stages = [*record.get("stages", ())]
+    stages += [stage for tenant in record.get("tenants", ()) for stage in tenant["stages"]]
+    reasons = [
+        f"{stage['name']} {stage['outcome']}, {stage['note']}"
+        for stage in stages
+        if stage["outcome"] in (Outcome.BLOCKED, Outcome.FAILED)
+    ]
+    if "error" in record:
+        reasons.append(record["error"]["message"])
+    return f"ended with {code}" + (f" ({'; '.join(reasons)})" if reasons else "")
 
 
 # The client
@@ -236,7 +268,7 @@ class Client:
         event = {
             "event_id": f"chaos-{number}",
             "event_type": "view",
-            "visitor_id": f"visitor-{number % 997}",
+            "visitor_id": f"visitor-{number % 997}-{number // (997 * VISITS)}",
             "items": [{"id": f"P{number % 300:06d}"}],
         }
         while await self._ask(connection, "/v1/events", event) is None:
@@ -288,14 +320,17 @@ def judge(
     early = [one for one in missing if not _is_before_a_kill(client.answered[one], kills)]
     doubled = len(answers) - len(set(answers))
     failed = {status: n for status, n in client.statuses.items() if status.startswith("5")}
-    print(f"{len(kills)} workers killed; runs: {dict(runs)}; statuses: {dict(client.statuses)}")
+    broken = [how for how in runs if how.startswith(f"ended with {WherryError.exit_code}")]
+    print(f"{len(kills)} workers killed; statuses: {dict(client.statuses)}; runs:")
+    for how, count in runs.most_common():
+        print(f"    {count} {how}")
     print(f"{len(client.acknowledged):,} events acknowledged: {len(lost)} lost, {twice} twice")
     print(
         f"{len(client.answered):,} answers given: {len(missing)} without a log, {len(early)} of "
         f"them given longer than {MEMORY_SECONDS:g} s before a kill; {doubled} logged twice"
     )
     _tell_latencies(client.taken, kills, calm_until)
-    return not (lost or twice or early or doubled or failed)
+    return not (lost or twice or early or doubled or failed or broken)
 
 
 def _is_before_a_kill(at: float, kills: list[float]) -> bool:

@@ -20,6 +20,12 @@ START = datetime(2026, 1, 1)
 NOW = datetime(2026, 2, 1)
 
 
+@pytest.fixture(autouse=True)
+def _rank_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that are called within this process don't push the tests after them back."""
+    monkeypatch.setattr("wherry.project.parts.step_back", lambda nice: None)
+
+
 @pytest.fixture(scope="session")
 def built_shop(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A project that went through one run: 12,000 simulated events, two candidates, a release.

@@ -1,4 +1,4 @@
-"""Workers: processes that are started anew where they end, and drained together."""
+"""Workers: processes that are replaced where they end, and drained together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,23 +19,40 @@ from pathlib import Path
 folder, number = Path(sys.argv[1]), sys.argv[2]
 with (folder / f"born-{number}").open("a") as file:
     file.write("x")
-is_over = threading.Event()
+is_over, may_go = threading.Event(), threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: is_over.set())
-threading.Thread(target=lambda: (sys.stdin.read(), is_over.set()), daemon=True).start()
+def listen():
+    for line in sys.stdin:
+        assert line == "go\\n"
+        may_go.set()
+    is_over.set()
+threading.Thread(target=listen, daemon=True).start()
 while number == "2" and not (folder / "fell").exists():
     is_over.wait(0.02)  # the first one ends before this one is ready
-print("ready", flush=True)
-if number == "1" and not (folder / "fell").exists():
-    (folder / "fell").touch()
-    sys.exit(7)
-while not is_over.wait(0.02):
+print("warm", flush=True)
+while not may_go.wait(0.02) and not is_over.is_set():
     pass
+if may_go.is_set():
+    print("ready", flush=True)
+    with (folder / f"went-{number}").open("a") as file:
+        file.write("x")
+    if number == "1" and not (folder / "fell").exists():
+        (folder / "fell").touch()
+        sys.exit(7)
+while not is_over.wait(0.02):
+    if (folder / f"fall-{number}").exists():
+        (folder / f"fall-{number}").unlink()
+        sys.exit(8)
 (folder / f"drained-{number}").touch()
 """
 
 
-def crew(folder: Path, program: str, count: int) -> Workers:
-    return Workers(lambda n: [sys.executable, "-c", program, str(folder), str(n)], count)
+def crew(folder: Path, program: str, count: int, **more: Any) -> Workers:
+    return Workers(lambda n: [sys.executable, "-c", program, str(folder), str(n)], count, **more)
+
+
+def text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def test_a_worker_that_ends_is_started_again_and_all_are_drained(tmp_path: Path) -> None:
@@ -50,6 +68,33 @@ def test_a_worker_that_ends_is_started_again_and_all_are_drained(tmp_path: Path)
     assert not running.is_alive()
     assert (tmp_path / "born-2").read_text() == "x"
     assert (tmp_path / "drained-2").exists()
+
+
+def test_a_spare_takes_the_place_of_a_worker_that_ends_and_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "fell").touch()
+    ended: list[int] = []
+    workers, told = crew(tmp_path, OBEYS, 2, spares=1, on_end=ended.append), threading.Event()
+    running = threading.Thread(target=workers.run, args=(told.set,))
+    running.start()
+
+    def wait_for(name: str, times: int) -> None:
+        while text(tmp_path / name) != "x" * times:
+            assert running.is_alive()
+            running.join(0.02)
+
+    assert told.wait(20)
+    wait_for("born-3", 1)
+    assert not (tmp_path / "went-3").exists()  # it stands by
+    (tmp_path / "fall-1").touch()
+    wait_for("went-3", 1)
+    wait_for("born-1", 2)
+    assert ended == [1]
+    assert text(tmp_path / "went-1") == "x"  # what was started anew stands by in its turn
+    (tmp_path / "fall-3").touch()
+    wait_for("went-1", 2)
+    workers.stop()
+    running.join(30)
+    assert not running.is_alive()
 
 
 def test_a_worker_that_never_was_ready_ends_all_with_an_error(tmp_path: Path) -> None:

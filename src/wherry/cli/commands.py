@@ -50,6 +50,7 @@ def import_files(
 ) -> None:
     """Import files and count what came of them."""
     project = Project.open(folder)
+    project.step_back()
     with output.progress() as report:
         loads = [
             load
@@ -83,6 +84,7 @@ def run(
 ) -> int:
     """Run the project; the exit code says how it ended."""
     project = Project.open(folder)
+    project.step_back()
     with output.progress() as report:
         record = project.run(
             start=start, only=only, full_refresh=full_refresh, wait_seconds=wait, report=report
@@ -282,6 +284,7 @@ def releases(folder: Path, tenant: str, output: Output) -> None:
 def reproduce(folder: Path, name: str, output: Output) -> int:
     """Build a release anew; 1 where what came out is not the same."""
     project = Project.open(folder)
+    project.step_back()
     with output.progress() as report:
         report("reproducing")
         found = project.reproduce(name or project.settings.registry.name)

@@ -14,6 +14,7 @@ from wherry.project.forget import Forgotten
 def forget(folder: Path, visitors: list[str], tenant: str, wait: float, output: Output) -> None:
     """Forget some visitors, and say what they have left behind outside of the data."""
     project = Project.open(folder)
+    project.step_back()
     with output.progress() as report:
         done = project.forget(visitors, tenant=tenant, wait_seconds=wait, report=report)
     output.answer(done, *forgotten_text(done))

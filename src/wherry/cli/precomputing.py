@@ -14,6 +14,7 @@ from wherry.project.precompute import Done
 def precompute(folder: Path, of: str, k: int, tenant: str, wait: float, output: Output) -> None:
     """Make lists, and say how many, how fast and where they are."""
     project = Project.open(folder)
+    project.step_back()
     with output.progress() as report:
         done = project.precompute(
             [of] if of else [], k=k, tenant=tenant, wait_seconds=wait, report=report

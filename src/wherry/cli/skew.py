@@ -26,9 +26,11 @@ _NONE = (
 
 def skew(folder: Path, sample: int, days: int, seed: int, tenant: str, output: Output) -> int:
     """Compute logged answers again; 1 where one is not what it had to be."""
+    project = Project.open(folder)
+    project.step_back()
     with output.progress() as report:
         report("computing answers again")
-        found = Project.open(folder).skew(sample=sample, days=days, seed=seed, tenant=tenant)
+        found = project.skew(sample=sample, days=days, seed=seed, tenant=tenant)
     output.answer(found, *skew_report(found))
     return 0 if found.is_clean else VerdictFailed.exit_code
 

@@ -319,7 +319,8 @@ class Serve(Table, frozen=True):
     ``max_explained`` if each comes with why it is there. Of a session the latest
     ``max_session_items`` are looked at. Every ``refresh_seconds`` the server looks for a new
     champion. Of the answers the share ``log_answers`` is logged (1: all, 0: none), drawn by
-    request. ``workers`` processes answer on the one port (0: one for each core). What a page has
+    request. ``workers`` processes answer on the one port (0: one for each core). Where there are
+    several, ``spares`` more stand by, ready, to take the place of one that ends. What a page has
     shown is known for ``page_seconds`` after its last answer. ``rules`` are the shop's standing
     rules, ``[[serve.rules]]``, each with a name of its own and an ``action``;
     [serving](serve.md#rules) has them all.
@@ -333,6 +334,7 @@ class Serve(Table, frozen=True):
     max_session_items: Count = 200
     refresh_seconds: Positive = 1.0
     workers: Annotated[int, Meta(ge=0, le=256)] = 1
+    spares: Annotated[int, Meta(ge=0, le=16)] = 1
     log_answers: Share = 1.0
     page_seconds: Positive = 300.0
     rules: tuple[Rule, ...] = ()
@@ -393,6 +395,18 @@ class Collect(Table, frozen=True):
     load_every: Annotated[float, Meta(ge=0.0)] = 0.0
 
 
+class Work(Table, frozen=True):
+    """``[work]``: how what can wait shares the machine with what answers.
+
+    ``nice`` is how far ``wherry run``, ``import``, ``precompute``, ``reproduce``, ``skew`` and
+    ``forget`` rank behind other processes for the processor, and so does what a server of several
+    workers loads into the lake: the figure of nice(1), 0 (not at all) to 19. It costs
+    nothing where nobody else wants the processor.
+    """
+
+    nice: Annotated[int, Meta(ge=0, le=19)] = 10
+
+
 class Settings(Table, frozen=True):
     """All of ``wherry.toml``. ``shop`` names the project."""
 
@@ -411,3 +425,4 @@ class Settings(Table, frozen=True):
     serve: Serve = Serve()
     live: Live = Live()
     collect: Collect = Collect()
+    work: Work = Work()

@@ -29,6 +29,7 @@ class Chore(ABC):
         self._thread.join()
 
     def _go(self) -> None:
+        self.begin()
         wait = 0.0 if self._begins_at_once else self._every_seconds
         while not self.is_over.wait(wait):
             wait = self._every_seconds
@@ -38,6 +39,9 @@ class Chore(ABC):
     @abstractmethod
     def do(self) -> None:
         """Do it once; what goes wrong is logged here, since nobody else hears of it."""
+
+    def begin(self) -> None:  # noqa: B027  most need nothing
+        """Prepare the thread, before the first time."""
 
     def end(self) -> None:  # noqa: B027  most have nothing to give back
         """Give back what was taken, after the last time."""

@@ -18,6 +18,7 @@ from wherry.errors import LockHeld, WherryError
 from wherry.lake import Lake, compact
 from wherry.project.chore import Chore
 from wherry.project.home import Home
+from wherry.project.priority import step_back_alone
 
 logger = logging.getLogger("wherry.project")
 
@@ -73,7 +74,8 @@ class Loader(Chore):
 
     ``writing`` takes the project lock without waiting for it: whoever holds it loads as well,
     or will be done the next time. Whatever goes wrong is logged and counted in ``failures``;
-    the events stay in the inbox and the next time comes.
+    the events stay in the inbox and the next time comes. Its thread ranks behind others by
+    ``nice``; 0 where the process itself answers, whose threads wait for one another.
     """
 
     def __init__(
@@ -83,13 +85,19 @@ class Loader(Chore):
         waits: Callable[[], bool],
         *,
         every_seconds: float,
+        nice: int = 0,
     ) -> None:
         self._writing = writing
+        self._nice = nice
         self._load = load
         self._waits = waits
         super().__init__("loader", every_seconds=every_seconds)
         self.loads = 0
         self.failures = 0
+
+    def begin(self) -> None:
+        """Step back behind what answers."""
+        step_back_alone(self._nice)
 
     def do(self) -> None:
         """Load what waits now, unless another process writes to the project."""

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from wherry.domain import TenantId
@@ -80,8 +79,14 @@ def forget_lists(home: Path, tenant: TenantId, visitors: Collection[str], now: d
     without(home, tenant, Kind.VISITORS, visitors, _folder_name(Kind.VISITORS, now))
     path = parquet_file(home, tenant, Kind.VISITORS)
     if path.exists():
-        others = ~pc.field("key").isin(list(visitors))
-        _write_parquet(path, ds.dataset(path).scanner(filter=others).to_batches())
+        _write_parquet(path, _others(path, pa.array(list(visitors), pa.string())))
+
+
+def _others(path: Path, keys: pa.Array) -> Iterator[pa.RecordBatch]:
+    """The rows of a file that are of none of the keys."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield batch.filter(pc.invert(pc.is_in(batch["key"], value_set=keys)))
 
 
 def _folder_name(kind: Kind, now: datetime) -> str:

@@ -17,6 +17,7 @@ from wherry.project.decisions import DecisionLog
 from wherry.project.guarding import Guard
 from wherry.project.home import Home
 from wherry.project.live import live_sessions, live_store
+from wherry.project.priority import step_back
 from wherry.project.releasing import GUARD, Releasing, person
 from wherry.project.run import Reporter
 from wherry.project.serving import load_champion
@@ -41,6 +42,10 @@ class Parts:
         self.home = home
         self.settings = settings
         self._clock = clock
+
+    def step_back(self) -> None:
+        """Let this process rank behind what answers, as far as the settings say."""
+        step_back(self.settings.work.nice)
 
     @property
     def lake(self) -> Lake:

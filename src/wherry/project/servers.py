@@ -51,7 +51,7 @@ class Servers(Parts):
         """
         count = worker_count(self.settings.serve.workers if workers is None else workers)
         with (
-            self._loading("wherry serve"),
+            self._loading("wherry serve", nice=self.settings.work.nice if count > 1 else 0),
             self._tending(self.live_sessions),
             guarding(self.guard(), self.settings.release.guard_seconds),
         ):
@@ -59,7 +59,8 @@ class Servers(Parts):
                 self._listen(self.serving(), host, port, on_ready)
             else:
                 with listen(*self._address(host, port)) as listener:
-                    run_workers(self.home.root, listener, count, on_ready)
+                    spares = self.settings.serve.spares
+                    run_workers(self.home.root, listener, count, on_ready, spares=spares)
 
     def serving(self, siblings: SiblingsOf | None = None) -> ASGIApp:
         """The application that answers; ``siblings`` are a worker's, see :mod:`.worker`."""
@@ -102,7 +103,7 @@ class Servers(Parts):
         with self.writing("wherry load", wait_seconds, report, is_brief=True):
             return load_inbox(self.home, self.settings, self.lake, self._clock(), report)
 
-    def _loading(self, command: str) -> AbstractContextManager[object]:
+    def _loading(self, command: str, *, nice: int = 0) -> AbstractContextManager[object]:
         """Load what comes in every few seconds while the body runs, if the settings say so."""
         every = self.settings.collect.load_every
         if not every:
@@ -112,6 +113,7 @@ class Servers(Parts):
             lambda: load_inbox(self.home, self.settings, self.lake, self._clock(), say_nothing),
             lambda: has_waiting(self.home.inbox),
             every_seconds=every,
+            nice=nice,
         )
 
     def _listen(

@@ -1,5 +1,5 @@
 """A worker: one of the processes of a project's server, with an application of its own on the
-socket that all share. ``wherry serve`` starts it."""
+socket that all share. ``wherry serve`` starts it, and tells it when to answer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,8 @@ import msgspec
 
 from wherry.errors import UsageError, WherryError
 from wherry.project.project import Project
-from wherry.project.workers import PROFILE, Order
-from wherry.serve import READY, Sampler, Siblings, answer_on, log_to
+from wherry.project.workers import HOLDINGS, PROFILE, Order
+from wherry.serve import GO, READY, WARM, Balance, Holdings, Sampler, Siblings, answer_on, log_to
 
 _PARTS = {
     "the model": ("wherry.learn",),
@@ -34,38 +35,53 @@ _PARTS = {
 _REST = "HTTP and the event loop"
 
 
-def work(order: Order) -> None:
-    """Answer on the socket of all until SIGTERM, or until the process that started it has gone."""
+class Starter:
+    """The process that started this one: it says when to answer, and goes some time."""
+
+    def __init__(self) -> None:
+        self._begin: Callable[[], None] = lambda: None
+
+    def stand_by(self, begin: Callable[[], None]) -> None:
+        """Say that this worker could answer; ``begin`` is called once it is to."""
+        self._begin = begin
+        _say(WARM)
+
+    def listen(self) -> None:
+        """Hear what it says, until it has gone: then this process ends as well."""
+        # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+        while said := os.read(sys.stdin.fileno(), 64):
+            if GO.encode() in said.split():
+                self._begin()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def work(order: Order, starter: Starter) -> None:
+    """Answer on the socket of all, once told to, until SIGTERM."""
     project = Project.open(order.folder)
     if order.traffic:
         home = dataclasses.replace(project.home, traffic=Path(order.traffic))
         project = Project(home, project.settings)
-    app = project.serving(partial(Siblings, Path(order.figures), order.number))
+    figures = Path(order.figures)
+    app = project.serving(partial(Siblings, figures, order.number))
     sampler = Sampler(_PARTS, _REST) if order.traffic else None
 
     def ready(address: str) -> None:
         if sampler is not None:
             sampler.start()
-        _say_ready()
+        _say(READY)
 
     with socket.socket(fileno=order.descriptor) as listener:
-        answer_on(listener, app, on_ready=ready)
+        balance = Balance(Holdings(figures / HOLDINGS), order.number)
+        answer_on(listener, app, on_ready=ready, stand_by=starter.stand_by, balance=balance)
     if sampler is not None:
         sampler.stop()
         path = Path(order.traffic) / PROFILE.format(order.number)
         path.write_bytes(msgspec.json.encode(sampler.seconds))
 
 
-def _say_ready() -> None:
-    sys.stdout.write(f"{READY}\n")
+def _say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
-
-
-def _end_with_parent() -> None:
-    # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:
@@ -76,9 +92,10 @@ def main() -> None:
         sys.stderr.write(f"A worker is started by wherry serve --workers alone ({error}).\n")
         sys.exit(UsageError.exit_code)
     log_to(sys.stderr, who=f"worker {order.number}", is_quiet=bool(order.traffic))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    starter = Starter()
+    threading.Thread(target=starter.listen, daemon=True).start()
     try:
-        work(order)
+        work(order, starter)
     except WherryError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_code)

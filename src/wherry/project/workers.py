@@ -11,14 +11,17 @@ from pathlib import Path
 
 import msgspec
 
-from wherry.serve import Workers, address_of
+from wherry.serve import Holdings, Workers, address_of
 
+HOLDINGS = "connections"
+"""The file, beside the sockets by which workers find each other, in which each says how many
+connections it holds."""
 PROFILE = "profile-{}.json"
 """The file in which a worker that is profiled leaves its processor seconds by part."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is told when it is started.
+    """What a worker is told when it is started; it answers once it is told to.
 
     ``folder`` is the project's, ``descriptor`` that of the socket which listens, ``figures`` the
     folder in which workers find each other. ``traffic``, if it is not empty, is the folder that
@@ -39,9 +42,16 @@ def worker_count(asked: int) -> int:
 
 
 def project_workers(
-    folder: Path, listener: socket.socket, count: int, *, figures: Path, traffic: Path | None = None
+    folder: Path,
+    listener: socket.socket,
+    count: int,
+    *,
+    figures: Path,
+    spares: int = 0,
+    traffic: Path | None = None,
 ) -> Workers:
     """The workers of a project on a socket, about to be run; see :class:`Order`."""
+    holdings = Holdings.create(figures / HOLDINGS, count + spares)
 
     def command(number: int) -> list[str]:
         order = Order(
@@ -53,18 +63,29 @@ def project_workers(
         )
         return [sys.executable, "-m", "wherry.project.worker", msgspec.json.encode(order).decode()]
 
-    return Workers(command, count, descriptors=[listener.fileno()])
+    return Workers(
+        command,
+        count,
+        spares=spares,
+        descriptors=[listener.fileno()],
+        on_end=holdings.withdraw,
+    )
 
 
 def run_workers(
-    folder: Path, listener: socket.socket, count: int, on_ready: Callable[[str], None] | None
+    folder: Path,
+    listener: socket.socket,
+    count: int,
+    on_ready: Callable[[str], None] | None,
+    *,
+    spares: int = 0,
 ) -> None:
-    """Run a project's workers on a socket until a signal ends them.
+    """Run a project's workers on a socket until a signal ends them; ``spares`` more stand by.
 
     Raises:
         WherryError: they can't be started.
     """
     # A socket's path is short by law, so theirs are not in the project's folder.
     with tempfile.TemporaryDirectory(prefix="wherry-") as figures:
-        workers = project_workers(folder, listener, count, figures=Path(figures))
+        workers = project_workers(folder, listener, count, figures=Path(figures), spares=spares)
         workers.run(lambda: on_ready(address_of(listener)) if on_ready else None)

@@ -5,6 +5,7 @@ from wherry.learn.answer import Fallback, Query
 from wherry.serve.answers import AnswerLog
 from wherry.serve.app import create_app, create_collect_app
 from wherry.serve.available import AvailableNow
+from wherry.serve.balance import Balance, Holdings
 from wherry.serve.collect import CollectLimits, CollectRoutes
 from wherry.serve.log import log_to
 from wherry.serve.metrics import Metrics
@@ -20,15 +21,19 @@ from wherry.serve.sampler import Sampler
 from wherry.serve.server import address_of, answer_on, listen, require_loopback, serve
 from wherry.serve.session import LiveLookup, SessionLookup
 from wherry.serve.siblings import Siblings
-from wherry.serve.workers import READY, Workers
+from wherry.serve.workers import GO, READY, WARM, Workers
 
 __all__ = [
+    "GO",
     "READY",
+    "WARM",
     "AnswerLog",
     "AvailableNow",
+    "Balance",
     "CollectLimits",
     "CollectRoutes",
     "Fallback",
+    "Holdings",
     "Limits",
     "LiveLookup",
     "Metrics",

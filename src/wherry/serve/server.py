@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import gc
@@ -11,13 +12,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from wherry.errors import UsageError, WherryError
+from wherry.serve.balance import Balance, LeavingProtocol
 from wherry.serve.direct import DirectProtocol
 
+BACKLOG = 1024
+"""How many connections may wait to be accepted."""
 GRACE_SECONDS = 10
 """How long requests that are being answered may take to finish once the server is to stop."""
 
@@ -48,16 +53,25 @@ def serve(
 
 
 def answer_on(
-    listener: socket.socket, app: ASGIApp, *, on_ready: Callable[[str], None] | None = None
+    listener: socket.socket,
+    app: ASGIApp,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+    stand_by: Callable[[Callable[[], None]], None] | None = None,
+    balance: Balance | None = None,
 ) -> None:
     """What :func:`serve` does, on a socket that listens already; others may listen on it too.
+
+    With ``stand_by`` nothing is accepted at first: it is called once the application has started,
+    with what begins to accept, from whichever thread it is called. ``balance`` keeps the
+    connections spread over the processes that accept.
 
     Raises:
         WherryError: the application did not start.
     """
     config = uvicorn.Config(
         app,
-        http=DirectProtocol,
+        http=DirectProtocol if balance is None else LeavingProtocol,
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -66,11 +80,16 @@ def answer_on(
         ws="none",
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config, lambda: on_ready(address_of(listener)) if on_ready else None)
+
+    def ready() -> None:
+        if on_ready is not None:
+            on_ready(address_of(listener))
+
+    server = _Server(config, listener, ready, stand_by, balance)
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=[])  # it listens by itself, once it is to
     except SystemExit as error:  # how uvicorn ends if the application can't be started
         raise WherryError("The server did not start; its log says why.") from error
     finally:
@@ -117,7 +136,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(1024)  # a second server on the port fails now, not once it is warm
+        listener.listen(BACKLOG)  # a second server on the port fails now, not once it is warm
     except OSError as error:
         listener.close()
         raise UsageError(_why(error, host, port)) from error
@@ -133,19 +152,61 @@ def _why(error: OSError, host: str, port: int) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says when it is ready and returns on a signal instead of raising it again."""
+    """uvicorn, which says when it is ready and returns on a signal instead of raising it again.
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    It is started before it accepts anything, so that it can stand by.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listener: socket.socket,
+        on_ready: Callable[[], None],
+        stand_by: Callable[[Callable[[], None]], None] | None,
+        balance: Balance | None,
+    ) -> None:
         super().__init__(config)
-        self._on_started = on_started
+        self._listener = listener
+        self._on_ready = on_ready
+        self._stand_by = stand_by
+        self._balance = balance
+        self._accepting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
-        if self.started:
-            # What is loaded by now stays: the collector need not walk it between two answers.
-            gc.collect()
-            gc.freeze()
-            self._on_started()
+        if not self.started:
+            return
+        # What is loaded by now stays: the collector need not walk it between two answers.
+        gc.collect()
+        gc.freeze()
+        if self._stand_by is None:
+            await self._accept()
+        else:
+            loop = asyncio.get_running_loop()
+            self._stand_by(lambda: loop.call_soon_threadsafe(self._begin))  # type: ignore[arg-type]
+
+    def _begin(self) -> None:
+        if not self.should_exit:
+            self._accepting = asyncio.get_running_loop().create_task(self._accept())
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.servers.append(
+            await loop.create_server(self._connection, sock=self._listener, backlog=BACKLOG)
+        )
+        self._on_ready()
+
+    def _connection(self) -> asyncio.Protocol:
+        make: type[Any] = self.config.http_protocol_class
+        return make(  # type: ignore[no-any-return]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: see to the balance, and whether it is time to end."""
+        if self._balance is not None and self.servers:
+            self._balance.look(self.server_state.connections)  # type: ignore[arg-type]
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

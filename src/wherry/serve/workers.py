@@ -1,4 +1,4 @@
-"""Worker processes: several of them behind one socket, started anew where one ends."""
+"""Worker processes: several of them behind one socket, replaced where one ends."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from wherry.serve.server import GRACE_SECONDS
 
 logger = logging.getLogger("wherry.serve")
 
-READY = "ready"
-"""The line that a worker writes to its standard output once it takes requests."""
+WARM, GO, READY = "warm", "go", "ready"
+"""The lines between a worker and who started it: it says that it could answer, is told to, and
+says that it does."""
 
 STEADY_SECONDS = 10.0
 """A worker that lived so long is started anew at once when it ends."""
@@ -27,6 +28,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker is started again that ended soon, and again; each twice the last."""
 
 _SPARE_SECONDS = 5.0
+
+
+class _Warm(msgspec.Struct, frozen=True):
+    number: int
 
 
 class _Ready(msgspec.Struct, frozen=True):
@@ -42,24 +47,36 @@ class _Stop(msgspec.Struct, frozen=True):
     pass
 
 
+_News = _Warm | _Ready | _Ended | _Stop
+
+
 class _Worker(msgspec.Struct):
-    """One of the processes: the one that runs now, and how often it ended soon after its start."""
+    """One of the processes: the one that runs now, and how often it ended soon after its start.
+
+    It ``is_warm`` while it stands by, and ``is_answering`` from when it was told to.
+    """
 
     process: subprocess.Popen[str] | None = None
     watch: threading.Thread | None = None
     started: float = 0.0
     failures: int = 0
     due: float | None = None
+    is_warm: bool = False
+    is_answering: bool = False
     was_ready: bool = False
 
 
 class Workers:
     """Runs ``count`` workers until it is told to stop, by SIGTERM, SIGINT or :meth:`stop`.
 
+    ``spares`` more are started after them and stand by: where a worker ends, one of them answers
+    at once, and what is started anew stands by in its turn.
+
     ``command`` gives the command of worker ``number``, from 1 up. A worker inherits the
-    ``descriptors``, writes :data:`READY` to its standard output once it takes requests, ends on
-    SIGTERM with what it was answering, and ends by itself when its standard input does: that is
-    when this process has gone, however it went.
+    ``descriptors``, writes :data:`WARM` to its standard output once it could answer, accepts
+    nothing before it reads :data:`GO`, and then writes :data:`READY`. It ends on SIGTERM with what
+    it was answering, and by itself when its standard input does: that is when this process has
+    gone, however it went. ``on_end`` is told the number of each that has ended.
     """
 
     def __init__(
@@ -67,14 +84,19 @@ class Workers:
         command: Callable[[int], Sequence[str]],
         count: int,
         *,
+        spares: int = 0,
         descriptors: Sequence[int] = (),
+        on_end: Callable[[int], None] = lambda number: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = command
+        self._count = count
+        self._spares = spares
         self._descriptors = tuple(descriptors)
+        self._on_end = on_end
         self._clock = clock
         self._workers = {number: _Worker() for number in range(1, count + 1)}
-        self._news: queue.SimpleQueue[_Ready | _Ended | _Stop] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
 
     def stop(self) -> None:
         """Let :meth:`run` end; any thread, or a signal's handler, may call it."""
@@ -100,22 +122,44 @@ class Workers:
             news = self._next()
             if isinstance(news, _Stop):
                 return
-            if isinstance(news, _Ready):
+            if isinstance(news, _Warm):
+                self._workers[news.number].is_warm = True
+            elif isinstance(news, _Ready):
                 self._workers[news.number].was_ready = True
                 if not is_up and all(worker.was_ready for worker in self._workers.values()):
                     is_up = True
                     if on_ready is not None:
                         on_ready()
+                    self._start_spares()
             elif isinstance(news, _Ended):
-                if not self._workers[news.number].was_ready:
+                if not is_up and not self._workers[news.number].was_ready:
                     raise WherryError(
                         f"Worker {news.number} ended with code {news.code} before it took "
                         "requests; what it said is above."
                     )
+                self._on_end(news.number)
                 self._plan_start(news)
+            self._fill()
             self._start_due()
 
-    def _next(self) -> _Ready | _Ended | _Stop | None:
+    def _fill(self) -> None:
+        """Let those that stand by answer, as far as there are too few that do."""
+        for worker in self._workers.values():
+            if sum(each.is_answering for each in self._workers.values()) >= self._count:
+                return
+            if worker.is_warm and worker.process is not None:
+                worker.is_warm, worker.is_answering = False, True
+                assert worker.process.stdin is not None
+                with contextlib.suppress(OSError):  # it has just ended, which will be told
+                    worker.process.stdin.write(f"{GO}\n")
+                    worker.process.stdin.flush()
+
+    def _start_spares(self) -> None:
+        for number in range(self._count + 1, self._count + self._spares + 1):
+            self._workers[number] = _Worker()
+            self._start(number)
+
+    def _next(self) -> _News | None:
         """What happens next, or None when a worker is to be started."""
         dues = [worker.due for worker in self._workers.values() if worker.due is not None]
         wait = max(0.0, min(dues) - self._clock()) if dues else None
@@ -131,6 +175,7 @@ class Workers:
         pause = pause_after(worker.failures)
         worker.failures += 1
         worker.process, worker.due = None, now + pause
+        worker.is_warm = worker.is_answering = False
         logger.error(
             "Worker %d ended with code %d; it is started again in %.1f s.",
             ended.number,
@@ -162,7 +207,9 @@ class Workers:
         assert process.stdout is not None
         with process:  # which closes both pipes and waits
             for line in process.stdout:
-                if line.strip() == READY:
+                if line.strip() == WARM:
+                    self._news.put(_Warm(number))
+                elif line.strip() == READY:
                     self._news.put(_Ready(number))
         self._news.put(_Ended(number, process.returncode))
 
