@@ -8,12 +8,14 @@ from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from wherry.cli import main
-from wherry.cli.outcomes import outcomes_table
+from wherry.cli.outcomes import OutcomesTable
 from wherry.project import Project
+from wherry.project.outcomes import outcome_lines
 from wherry.watch import Outcomes, Rate
 
 TOLD = Outcomes(
@@ -36,14 +38,26 @@ TOLD = Outcomes(
 
 def test_each_figure_stands_with_its_interval() -> None:
     console = Console(width=200, record=True, file=StringIO())
-    console.print(outcomes_table((TOLD,), "model"))
+    console.print(OutcomesTable(outcome_lines((TOLD,), "model")))
     text = console.export_text()
     for part in ("recommender@3", "1,200", "12.50% [10.00%–15.00%]", "1.00%", "1,234.50", ".300"):
         assert part in text
-    console.print(outcomes_table((TOLD,), "position"))
+    console.print(OutcomesTable(outcome_lines((TOLD,), "position")))
     text = console.export_text()
     assert "shown" in text
     assert "hr@10" not in text
+
+
+def test_every_figure_is_whole_in_a_terminal_of_eighty_columns() -> None:
+    wide, narrow = (Console(width=width, record=True, file=StringIO()) for width in (200, 80))
+    told = [TOLD, msgspec.structs.replace(TOLD, part="recommender@12", mrr=Rate(0.1, 0.05, 0.15))]
+    for console in (wide, narrow):
+        console.print(OutcomesTable(outcome_lines(told, "model")))
+    one, two = wide.export_text(), narrow.export_text()
+    assert "…" not in two
+    assert set(one.split()) == set(two.split())
+    assert [line.split()[0] for line in one.splitlines()] == ["model", TOLD.part, "recommender@12"]
+    assert two.count("recommender@12") == 2
 
 
 @pytest.fixture

@@ -110,6 +110,18 @@ def test_decisions_are_listed_as_text_and_as_json(project: Project, ask: Ask) ->
     assert json.loads(ask("decisions", "--json")[0])["decisions"][0]["act"] == "stopped"
 
 
+def test_no_more_decisions_are_listed_than_asked_for(project: Project, ask: Ask) -> None:
+    log = DecisionLog(project.home.decisions)
+    for version in range(1, 26):
+        log.add(msgspec.structs.replace(STOPPED, release=f"recommender@{version}"))
+    text, _ = ask("decisions")
+    assert (text.count(" stopped, by guard"), "recommender@25 " in text) == (20, True)
+    assert text.rstrip().endswith("5 earlier: wherry decisions --last 25")
+    text, _ = ask("decisions", "--last", "25")
+    assert (text.count(" stopped, by guard"), "earlier" in text) == (25, False)
+    assert len(json.loads(ask("decisions", "--json")[0])["decisions"]) == 25
+
+
 def test_a_decision_says_who_answers_only_if_that_is_another() -> None:
     promoted = msgspec.structs.replace(STOPPED, champion="recommender@2", why="")
     assert decision_text(promoted).plain == "2026-01-01 03:00:00  recommender@2 stopped, by guard"

@@ -284,12 +284,15 @@ def rollout(
 
 @app.command()
 def decisions(
-    tenant: TenantOption = "default", project: ProjectOption = HERE, json: JsonOption = False
+    last: Annotated[int, typer.Option(min=1, help="How many to list; JSON has all.")] = 20,
+    tenant: TenantOption = "default",
+    project: ProjectOption = HERE,
+    json: JsonOption = False,
 ) -> None:
     """Say who decided what about the releases, when and why, the newest first."""
     from wherry.cli import releasing
 
-    releasing.decisions(project, tenant, Output(as_json=json))
+    releasing.decisions(project, last, tenant, Output(as_json=json))
 
 
 @app.command()

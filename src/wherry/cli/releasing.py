@@ -190,10 +190,15 @@ def pairs_table(pairs: tuple[Pairs, ...]) -> Table:
     return table
 
 
-def decisions(folder: Path, tenant: str, output: Output) -> None:
-    """List the decisions."""
+def decisions(folder: Path, last: int, tenant: str, output: Output) -> None:
+    """List the decisions, so many of the newest."""
     found = Project.open(folder).releasing().log.read(tenant_id(tenant))
-    text = [decision_text(each) for each in found.decisions] or [Text("Nothing was decided yet.")]
+    text = [decision_text(each) for each in found.decisions[:last]]
+    earlier = len(found.decisions) - last
+    if not found.decisions:
+        text.append(Text("Nothing was decided yet."))
+    elif earlier > 0:
+        text.append(Text(f"{earlier:,} earlier: wherry decisions --last {last + earlier}"))
     if found.damaged:
         text.append(Text(f"{found.damaged} lines of the log can't be read."))
     output.answer(found, *text)
