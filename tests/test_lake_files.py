@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,18 @@ def test_a_reader_sees_the_old_content_or_the_new_one_never_a_part(tmp_path: Pat
         while writer.poll() is None:
             assert path.read_bytes() in contents
     assert writer.returncode == 0
+
+
+def test_threads_that_write_the_same_file_do_not_take_each_other_s(tmp_path: Path) -> None:
+    path, barrier = tmp_path / "file", threading.Barrier(2)
+
+    def write(content: bytes) -> None:
+        for _ in range(40):
+            barrier.wait(20)
+            write_whole(path, content)
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(write, letter * 9) for letter in (b"a", b"b")]:
+            done.result()
+    assert path.read_bytes() in (b"a" * 9, b"b" * 9)
+    assert os.listdir(tmp_path) == ["file"]
