@@ -56,8 +56,8 @@ def _line(curve: Curve, up: list[float], last: int, name_at: float) -> Markup:
         element("title", _told(curve)),
         *segments,
         *(element("circle", cx=f"{x:.2f}%", cy=y, r=3) for x, y in points),
-        element("text", f"{shorten(curve.name, 20)} · {took}", x=f"{points[-1][0] + 1.5:.2f}%",
-                y=name_at + 4, class_="name"),
+        element("text", shorten(curve.name, 20), element("tspan", f" · {took}", class_="took"),
+                x=f"{points[-1][0] + 1.5:.2f}%", y=name_at + 4, class_="name"),
         class_="dot winner" if curve.is_winner else "dot",
     )  # fmt: skip
 

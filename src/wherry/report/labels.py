@@ -16,7 +16,7 @@ PHONE, DESK, PAGE = 280.0, 500.0, 1140.0
 GAP = 11.0
 """From the middle of a dot to its name."""
 
-_RADIUS, _HALF_LINE, _STEP = 6.5, 7.0, 3.5
+_RADIUS, _HALF_LINE, _STEP, _CLOSE = 6.5, 7.0, 3.5, 45.0
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -61,8 +61,8 @@ class _Box(msgspec.Struct, frozen=True):
 def place_labels(marks: Sequence[Mark], *, top: float, bottom: float) -> list[Label | None]:
     """Find a place for each mark's name, those of the first marks first; None where it is crowded.
 
-    The nearest to the dot is taken that covers no whisker either; where there is none, one that
-    does, and then one that is free on a wide page alone.
+    The nearest to the dot is taken that covers no whisker either; where there is none close by, one
+    that does, then one further away, and then one that is free on a wide page alone.
     """
     dots = [_Box(m.x, -_RADIUS, _RADIUS, m.y - _RADIUS, m.y + _RADIUS) for m in marks]
     whiskers = [_Box(m.x, -1.0, 1.0, m.high, m.low) for m in marks]
@@ -79,9 +79,15 @@ def place_labels(marks: Sequence[Mark], *, top: float, bottom: float) -> list[La
 def _first_free(
     mark: Mark, top: float, bottom: float, taken: list[_Box], whiskers: list[_Box]
 ) -> Label | None:
-    tries = (([*taken, *whiskers], PHONE), (taken, PHONE), (taken, DESK))
-    for obstacles, least in tries:
-        for label in _around(mark, top, bottom):
+    free = [*taken, *whiskers]
+    tries = (
+        (free, PHONE, _CLOSE),
+        (taken, PHONE, _CLOSE),
+        (taken, PHONE, PAGE),
+        (taken, DESK, PAGE),
+    )
+    for obstacles, least, away in tries:
+        for label in _around(mark, max(top, mark.y - away), min(bottom, mark.y + away)):
             box = _box(mark, label)
             if box.lies_within(least) and not any(box.touches(each, least) for each in obstacles):
                 return label
