@@ -121,6 +121,22 @@ def test_a_candidate_that_can_not_be_fitted_says_why(
     assert read_candidate(tmp_path / name) == candidate
 
 
+def test_whatever_a_model_of_the_shop_s_own_raises_is_its_own_error(
+    plan: Plan, tmp_path: Path
+) -> None:
+    """A slip of the pen is a NameError; where it is, is said."""
+    own = Path(plan.own_models)
+    own.mkdir()
+    head = "from wherry.learn.popularity import Popularity\nclass Mine(Popularity):\n"
+    body = "    name = 'mine'\n    def score(self, session, *, now=None):\n        return scoress\n"
+    (own / "mine.py").write_text(head + body)
+    entries = (*plan.entries, Entry(name="mine", model="mine"))
+    candidate = fit_candidate(
+        msgspec.structs.replace(plan, entries=entries), "mine", tmp_path / "mine"
+    )
+    assert candidate.error == "NameError: name 'scoress' is not defined (mine.py, line 5)"
+
+
 def test_what_the_shop_has_fixed_is_the_same_in_every_trial() -> None:
     name, value = next(iter(Popularity.grid[0].items()))
     grid = grid_within(Popularity, {name: value})

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+import traceback
 from pathlib import Path
 
 from wherry.domain import Candidate, Params
-from wherry.errors import ModelError
 from wherry.learn.choice import Choice, choose
 from wherry.learn.cost import measure
 from wherry.learn.dataset import load_dataset
@@ -25,22 +25,33 @@ MODEL, EVALUATION = "model", "evaluation"
 def fit_candidate(plan: Plan, name: str, folder: Path) -> Candidate:
     """Make one candidate of a plan, in a folder of its own.
 
-    A model that fails is a candidate with an ``error``: it can't win, and the others go on.
+    A model that fails is a candidate with an ``error``: it can't win, and the others go on. The
+    traceback goes to standard error, which is the flow's log.
     """
     entry = plan.entry(name)
     try:
         candidate = _fit(plan, entry, folder)
-    except (ModelError, ArithmeticError, ValueError, TypeError, IndexError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001  a shop's own model may raise anything
+        traceback.print_exc()
         candidate = Candidate(
             name=entry.name,
             model=entry.model,
             params=entry.params or {},
             seed=plan.seed,
             metrics={},
-            error=f"{type(error).__name__}: {error}",
+            error=f"{type(error).__name__}: {error}{_where(error, plan.own_models)}",
         )
     write_candidate(folder, candidate)
     return candidate
+
+
+def _where(error: Exception, own_models: str) -> str:
+    """The last line of the shop's own code that the error came through, if there is one."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.parent == Path(own_models):
+            return f" ({file.name}, line {frame.lineno})"
+    return ""
 
 
 def _fit(plan: Plan, entry: Entry, folder: Path) -> Candidate:
