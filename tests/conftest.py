@@ -62,7 +62,8 @@ def _build(folder: Path) -> Path:
 def write_settings(folder: Path, more: str = "") -> None:
     """Settings that are quick to run with, and more of them."""
     learn = '[learn]\ncandidates = ["popularity", "rules"]\nmax_validation_sessions = 200\n'
-    (folder / "wherry.toml").write_text(f'shop = "shop"\n{learn}{more}')
+    lake = "" if "[lake]" in more else "[lake]\nthreads = 1\n"
+    (folder / "wherry.toml").write_text(f'shop = "shop"\n{lake}{learn}{more}')
 
 
 @pytest.fixture

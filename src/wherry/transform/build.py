@@ -12,9 +12,9 @@ import msgspec
 
 from wherry.domain import CLICK_TYPES
 from wherry.lake import Lake, transaction
-from wherry.transform.project import ATTRIBUTION_MINUTES, lay_out, signature
+from wherry.transform.project import ATTRIBUTION_MINUTES, Batch, lay_out, signature
 from wherry.transform.results import DataTest, ModelRun
-from wherry.transform.state import State, read_state, read_tests, start_batch, write_state
+from wherry.transform.state import State, read_state, read_tests, write_state
 
 
 class Outcome(StrEnum):
@@ -82,17 +82,15 @@ def transform(
                 tests=tuple(read_tests(con)),
             )
         after = last.until if last is not None and fits else 0
-        checks_all = not fits or last is None or last.failed_tests > 0
         has_outcomes = "answers" in _tables(con)
         has_answers = has_outcomes or _has_answers(con)
-        start_batch(
-            con,
-            is_full=not fits,
-            after=after,
-            until=until,
-            checks_all=checks_all,
-            outcomes_anew=not (fits and has_outcomes),
-        )
+    batch = Batch(
+        is_full=not fits,
+        after=after,
+        until=until,
+        checks_all=not fits or last is None or last.failed_tests > 0,
+        outcomes_anew=not (fits and has_outcomes),
+    )
     project = lay_out(
         lake,
         transforms_folder,
@@ -107,7 +105,7 @@ def transform(
     from wherry.transform.runner import run_dbt  # noqa: PLC0415
 
     with transaction(lake):
-        models, tests = run_dbt(project, full_refresh=not fits, on_progress=on_progress)
+        models, tests = run_dbt(project, batch, on_progress=on_progress)
         with lake.writer() as con:
             rows = _count_new(con, after)
             write_state(con, State(until, wanted, exclude_loads, _tables(con)), tests)

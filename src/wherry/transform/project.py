@@ -23,6 +23,21 @@ _TEMPLATE = Path(str(resources.files("wherry.transform"))) / "template"
 _SOURCES = ("*.sql", "*.yml", "*.yaml", "*.py", "*.csv")
 
 
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What one run of the models has to do: take in the loads in ``(after, until]``, or all.
+
+    ``checks_all`` has the packaged tests look at all rows, not only at the changed ones:
+    on a rebuild, and as long as a test of the run before failed. ``outcomes_anew`` says that
+    no table of outcomes is there to go on from.
+    """
+
+    is_full: bool
+    after: int
+    until: int
+    checks_all: bool
+    outcomes_anew: bool
+
+
 class DbtProject(msgspec.Struct, frozen=True):
     """Where the parts of a dbt project lie, and the variables that it is built with."""
 
@@ -30,9 +45,9 @@ class DbtProject(msgspec.Struct, frozen=True):
     work_folder: Path
     variables: dict[str, object]
 
-    @property
-    def arguments(self) -> list[str]:
+    def arguments(self, batch: Batch | None = None) -> list[str]:
         """The options that every dbt command takes; nothing phones home."""
+        variables = self.variables | ({"batch": msgspec.to_builtins(batch)} if batch else {})
         return [
             "--no-send-anonymous-usage-stats",
             "--no-version-check",
@@ -44,7 +59,7 @@ class DbtProject(msgspec.Struct, frozen=True):
             *("--profiles-dir", str(self.work_folder)),
             *("--target-path", str(self.work_folder / "target")),
             *("--log-path", str(self.work_folder / "logs")),
-            *("--vars", msgspec.json.encode(self.variables).decode()),
+            *("--vars", msgspec.json.encode(variables).decode()),
         ]
 
 

@@ -11,12 +11,12 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from wherry.domain import Severity
 from wherry.errors import TransformError
-from wherry.transform.project import DbtProject
+from wherry.transform.project import Batch, DbtProject
 from wherry.transform.results import DataTest, ModelRun
 
 
 def run_dbt(
-    project: DbtProject, *, full_refresh: bool, on_progress: Callable[[str], None] | None
+    project: DbtProject, batch: Batch, *, on_progress: Callable[[str], None] | None
 ) -> tuple[list[ModelRun], list[DataTest]]:
     """Build every model, seed and snapshot, then run every test, packaged and the shop's own.
 
@@ -33,13 +33,14 @@ def run_dbt(
             on_progress(str(event.data.node_info.node_name))
 
     kinds = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
-    refresh = ["--full-refresh"] if full_refresh else []
+    refresh = ["--full-refresh"] if batch.is_full else []
+    arguments = project.arguments(batch)
     with _no_connection_left():
-        manifest = _output(dbtRunner().invoke(["parse", *project.arguments]))
+        manifest = _output(dbtRunner().invoke(["parse", *project.arguments()]))
         dbt = dbtRunner(manifest=manifest, callbacks=[tell])
-        built = _output(dbt.invoke(["build", *kinds, *refresh, *project.arguments])).results
+        built = _output(dbt.invoke(["build", *kinds, *refresh, *arguments])).results
         _raise_first_error(built)
-        tested = _output(dbtRunner(manifest=manifest).invoke(["test", *project.arguments])).results
+        tested = _output(dbtRunner(manifest=manifest).invoke(["test", *arguments])).results
     return [_model_run(r) for r in built if r.status == "success"], [_data_test(r) for r in tested]
 
 

@@ -58,41 +58,15 @@ def read_tests(con: duckdb.DuckDBPyConnection) -> list[DataTest]:
     ]
 
 
-def start_batch(
-    con: duckdb.DuckDBPyConnection,
-    *,
-    is_full: bool,
-    after: int,
-    until: int,
-    checks_all: bool,
-    outcomes_anew: bool = True,
-) -> None:
-    """Tell the models what to do: take in the loads in ``(after, until]``, or rebuild all.
-
-    ``checks_all`` has the packaged tests look at all rows, not only at the changed ones:
-    on a rebuild, and as long as a test of the run before failed. ``outcomes_anew`` says that
-    no table of outcomes is there to go on from.
-    """
-    con.execute("CREATE SCHEMA IF NOT EXISTS lake.meta")
-    con.execute(
-        "CREATE OR REPLACE TABLE lake.meta.batch AS "
-        "SELECT ?::BOOLEAN AS is_full, ?::BIGINT AS after, ?::BIGINT AS until, "
-        "?::BOOLEAN AS checks_all, ?::BOOLEAN AS outcomes_anew",
-        [is_full, after, until, checks_all, outcomes_anew],
-    )
-
-
 def write_state(con: duckdb.DuckDBPyConnection, state: State, tests: list[DataTest]) -> None:
     """Record a complete transform, within the transaction that made it."""
+    con.execute("CREATE SCHEMA IF NOT EXISTS lake.meta")
     con.execute(
-        "CREATE OR REPLACE TABLE lake.meta.tests (name VARCHAR, model VARCHAR, severity VARCHAR, "
-        "passed BOOLEAN, failures BIGINT, sql VARCHAR, error VARCHAR)"
+        "CREATE OR REPLACE TABLE lake.meta.tests AS SELECT unnest(?::STRUCT(name VARCHAR, "
+        "model VARCHAR, severity VARCHAR, passed BOOLEAN, failures BIGINT, sql VARCHAR, "
+        "error VARCHAR)[], recursive := true)",
+        [[msgspec.to_builtins(test) for test in tests]],
     )
-    rows = [
-        (t.name, t.model, t.severity.value, t.passed, t.failures, t.sql, t.error) for t in tests
-    ]
-    if rows:
-        con.executemany("INSERT INTO lake.meta.tests VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
     con.execute(
         "CREATE OR REPLACE TABLE lake.meta.transforms AS SELECT ?::BIGINT AS until, "
         '?::VARCHAR AS signature, ?::BIGINT[] AS excluded, ?::VARCHAR[] AS "tables", '

@@ -1,14 +1,11 @@
 {#-
-  What this run has to do, told by the one row of meta.batch: rebuild everything, or take the
-  loads after `after` up to `until` into what is built. It is read when a model runs and not
-  passed as a dbt variable, because a changed variable makes dbt parse the project again.
+  What this run has to do: rebuild everything, or take the loads after `after` up to `until` into
+  what is built. It is told to the runs of models and tests alone; the parse before them knows
+  nothing of it, because a changed variable makes dbt parse the project again.
 -#}
 {% macro batch() -%}
-    {%- if not execute -%}
-        {{ return({'is_full': true, 'after': 0, 'until': 0, 'checks_all': true, 'outcomes_anew': true}) }}
-    {%- endif -%}
-    {%- set row = run_query('select is_full, after, until, checks_all, outcomes_anew from ' ~ target.database ~ '.meta.batch').rows[0] -%}
-    {{ return({'is_full': row[0], 'after': row[1] | int, 'until': row[2] | int, 'checks_all': row[3], 'outcomes_anew': row[4]}) }}
+    {%- set whole = {'is_full': true, 'after': 0, 'until': 0, 'checks_all': true, 'outcomes_anew': true} -%}
+    {{ return(var('batch') if execute else whole) }}
 {%- endmacro %}
 
 
