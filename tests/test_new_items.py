@@ -49,7 +49,7 @@ def test_a_new_item_of_the_catalogue_is_shown_to_sessions_that_it_is_like(
     wherry("init", "shop")
     monkeypatch.chdir(tmp_path / "shop")
     Path("wherry.toml").write_text(
-        'shop = "shop"\n[learn]\ncandidates = ["popularity", "rules"]\n'
+        'shop = "shop"\n[lake]\nthreads = 1\n[learn]\ncandidates = ["popularity", "rules"]\n'
         "max_validation_sessions = 200\n"
         "[behave]\nmargin = 0.5\nslice_margin = 1.0\nmax_answer_ms = 1000\n"
     )

@@ -51,7 +51,8 @@ def make_shop(folder: Path, imports: list[tuple[str, Path]]) -> tuple[Project, d
     """A shop of some files, and what its run did for each tenant."""
     project = Project.create(folder, clock=lambda: NOW)
     (folder / "wherry.toml").write_text(
-        '[learn]\ncandidates = ["popularity", "rules"]\nmax_validation_sessions = 200\n'
+        '[lake]\nthreads = 1\n[learn]\ncandidates = ["popularity", "rules"]\n'
+        "max_validation_sessions = 200\n"
         "[audit]\nmax_unknown_item_share = 1.0\n[behave]\nmax_answer_ms = 1000.0\n"
     )
     project = Project.open(folder, clock=lambda: NOW)
