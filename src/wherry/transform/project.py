@@ -19,6 +19,9 @@ PACKAGED = Path(str(resources.files("wherry.transform"))) / "dbt"
 ATTRIBUTION_MINUTES = 30.0
 """For how long what a visitor does is an answer's outcome, unless the settings say otherwise."""
 
+PARSING = "parsing"
+"""The folder of the profile that dbt parses with, within the work folder."""
+
 _TEMPLATE = Path(str(resources.files("wherry.transform"))) / "template"
 _SOURCES = ("*.sql", "*.yml", "*.yaml", "*.py", "*.csv")
 
@@ -46,8 +49,14 @@ class DbtProject(msgspec.Struct, frozen=True):
     variables: dict[str, object]
 
     def arguments(self, batch: Batch | None = None) -> list[str]:
-        """The options that every dbt command takes; nothing phones home."""
+        """The options of a dbt command on a batch, or without one of the parse before it.
+
+        What dbt parsed holds as long as variables and profile are the same. So the parse is told
+        no batch, and no path either: a project that was moved is not parsed again. Nothing phones
+        home.
+        """
         variables = self.variables | ({"batch": msgspec.to_builtins(batch)} if batch else {})
+        profiles = self.work_folder if batch else self.work_folder / PARSING
         return [
             "--no-send-anonymous-usage-stats",
             "--no-version-check",
@@ -56,7 +65,7 @@ class DbtProject(msgspec.Struct, frozen=True):
             "--no-write-json",
             *("--log-level", "none"),
             *("--project-dir", str(self.transforms_folder)),
-            *("--profiles-dir", str(self.work_folder)),
+            *("--profiles-dir", str(profiles)),
             *("--target-path", str(self.work_folder / "target")),
             *("--log-path", str(self.work_folder / "logs")),
             *("--vars", msgspec.json.encode(variables).decode()),
@@ -94,7 +103,17 @@ def lay_out(
         TransformError: If ``transforms_folder`` holds no dbt project.
     """
     _check_project(transforms_folder)
-    write_whole(work_folder / "profiles.yml", msgspec.json.encode(_profile(lake)))
+    options = {
+        "data_path": str(lake.data_path),
+        "override_data_path": True,
+        "data_inlining_row_limit": 0,
+    }
+    attached: dict[str, object] = {"path": lake.attach_uri(), "options": options}
+    for folder, profile in (
+        (work_folder, _profile(attached, lake.connect_config())),
+        (work_folder / PARSING, _profile({"path": "ducklake:sqlite:"}, {})),
+    ):
+        write_whole(folder / "profiles.yml", msgspec.json.encode(profile))
     _link_package(work_folder / "packages")
     variables: dict[str, object] = {
         "gap_minutes": gap_minutes,
@@ -143,7 +162,7 @@ def _check_project(transforms_folder: Path) -> None:
         )
 
 
-def _profile(lake: Lake) -> dict[str, object]:
+def _profile(lake: dict[str, object], config: dict[str, str]) -> dict[str, object]:
     """The profile ``wherry``, in JSON, which is YAML too."""
     output = {
         "type": "duckdb",
@@ -152,18 +171,8 @@ def _profile(lake: Lake) -> dict[str, object]:
         "schema": "marts",
         "threads": 1,
         # Not `settings`: DuckDB must know its extension folder before it attaches the lake.
-        "config_options": lake.connect_config(),
-        "attach": [
-            {
-                "path": lake.attach_uri(),
-                "alias": CATALOG,
-                "options": {
-                    "data_path": str(lake.data_path),
-                    "override_data_path": True,
-                    "data_inlining_row_limit": 0,
-                },
-            }
-        ],
+        "config_options": config,
+        "attach": [{"alias": CATALOG, **lake}],
     }
     return {"wherry": {"target": "lake", "outputs": {"lake": output}}}
 
