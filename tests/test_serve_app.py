@@ -198,6 +198,9 @@ async def chunks() -> AsyncIterator[bytes]:
 def test_a_body_that_is_not_json_or_too_long_is_refused(client: Client) -> None:
     form = client.post(RECOMMEND, content=b"k=5", headers={"Content-Type": "text/plain"})
     assert form.status_code == 415
+    curl = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl -d says of JSON, too
+    assert client.post(RECOMMEND, content=b'{"k":5}', headers=curl).status_code == 200
+    assert client.post(RECOMMEND, content=b"k=5", headers=curl).status_code == 400
     long = client.post(RECOMMEND, json={"exclude": ["x" * 10_000]})
     assert long.status_code == 413
     assert long.headers["connection"] == "close"

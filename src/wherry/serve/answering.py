@@ -36,6 +36,7 @@ from wherry.serve.request import (
 from wherry.serve.session import SessionFinder
 
 ROUTE = "/v1/recommend"
+_MAY_BE_JSON = (b"application/json", b"application/x-www-form-urlencoded")
 
 
 def milliseconds_now() -> int:
@@ -199,5 +200,6 @@ def senseless(error: UsageError) -> RequestError:
 
 
 def _is_json(content_type: bytes) -> bool:
+    """Whether a body may be JSON by its type; ``curl -d`` says of everything that it is a form."""
     kind = content_type.split(b";", 1)[0].strip().lower()
-    return kind == b"application/json" or kind.endswith(b"+json")
+    return kind in _MAY_BE_JSON or kind.endswith(b"+json")
