@@ -64,7 +64,13 @@ class Circle(msgspec.Struct, frozen=True, kw_only=True):
 
 def put_out_dearest(project: Project, data: Path) -> Release:
     """Make a list of the dearest items the champion: the rule of thumb that a shop begins with."""
-    release = _register(project, _bestsellers(data), lambda lists: lists.prices, as_champion=True)
+    release = _register(
+        project,
+        _bestsellers(data),
+        lambda lists: lists.prices,
+        called="dearest first",
+        as_champion=True,
+    )
     project.releasing(by=BY_HAND).take_over(release, "no run has made it")
     return release
 
@@ -163,7 +169,13 @@ def _await_decision(
 
 def _put_out_upside_down(project: Project, data: Path) -> Release:
     """Register the bestsellers with the wrong sign: what nobody wants comes first."""
-    return _register(project, _bestsellers(data), lambda lists: -lists.sold, as_champion=False)
+    return _register(
+        project,
+        _bestsellers(data),
+        lambda lists: -lists.sold,
+        called="bestsellers last",
+        as_champion=False,
+    )
 
 
 def _champion(project: Project) -> Release:
@@ -201,26 +213,29 @@ def _register(
     answerer: Answerer,
     order_by: Callable[[_Lists], NDArray[np.float32]],
     *,
+    called: str,
     as_champion: bool,
 ) -> Release:
-    """Put a recommender into the registry by hand, as whoever reaches MLflow can: past the gate."""
-    model, registry = answerer.model, project.registry
+    """Put a recommender into the registry by hand, as whoever reaches MLflow can: past the gate.
+
+    It is a list of scores as a popularity model keeps them, and no popularity: its release is
+    ``called`` what it is.
+    """
+    registry = project.registry
     with TemporaryDirectory() as place:
         folder = Path(place) / "recommender"
         answerer.save(folder)
         prices = np.nan_to_num(answerer.catalogue.prices).astype(np.float32)
         scores = order_by(_Lists(prices, load_array(folder / "model", "scores")))
         save_arrays(folder / "model", scores=scores)
-        candidate = Candidate(
-            name=model.name, model=model.name, params=model.params, seed=1, metrics={}
-        )
+        candidate = Candidate(name=called, model=called, params={}, seed=1, metrics={})
         runs = registry.log_candidates(DEFAULT_TENANT, [candidate], {"wherry.run": BY_HAND})
         release = Release(
             tenant=DEFAULT_TENANT,
             name=registry.name,
             version=0,
-            model=model.name,
-            params=model.params,
+            model=called,
+            params={},
             seed=1,
             snapshot=0,
             run_id=RunId(BY_HAND),
@@ -229,4 +244,4 @@ def _register(
             metrics={},
             released_at=utc_now(),
         )
-        return registry.release(release, folder, runs[model.name], as_champion=as_champion)
+        return registry.release(release, folder, runs[called], as_champion=as_champion)
