@@ -12,7 +12,7 @@ from conftest import NOW
 from wherry.domain import DEFAULT_TENANT, Candidate
 from wherry.errors import UsageError
 from wherry.project import Project
-from wherry.project.reproduce import Reproduction, reproduce
+from wherry.project.reproduce import Reproduction
 
 
 def open_shop(folder: Path) -> Project:
@@ -45,14 +45,16 @@ def test_a_release_that_there_is_not_is_named_beside_those_there_are(shop: Path)
         open_shop(shop).reproduce("recommender@7")
 
 
-def test_a_release_put_out_by_hand_has_nothing_to_be_built_from(shop: Path) -> None:
+def test_a_release_put_out_by_hand_has_nothing_to_be_built_from(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = open_shop(shop)
     champion = project.champion()
     assert champion is not None
-    by_hand = msgspec.structs.replace(champion, snapshot=0, learned_with=None)
-    found = reproduce(by_hand, project.registry.folder(champion), project.lake, code=champion.code)
-    assert not found.is_same
-    assert differing(found) == {"recipe": ("put out by hand: no run has made it", "nothing")}
+    by_hand = msgspec.structs.replace(champion, snapshot=0)
+    monkeypatch.setattr(project, "_find_release", lambda _: by_hand)
+    with pytest.raises(UsageError, match=r"recommender@1 was put out by hand: no run has made it"):
+        project.reproduce("recommender@1")
 
 
 def test_an_array_that_was_changed_is_found(shop: Path) -> None:

@@ -249,9 +249,14 @@ class Project(Servers):
         """Build a release, such as ``recommender@3``, anew and compare it; see :mod:`.reproduce`.
 
         Raises:
-            UsageError: there is no such release.
+            UsageError: there is no such release, or no run has made it.
         """
         release = self._find_release(name)
+        if not release.has_recipe:
+            raise UsageError(
+                f"{release.name}@{release.version} was put out by hand: no run has made it, "
+                "so there is no snapshot and no recipe to build it from."
+            )
         code = code_version(self.home.root)
         return reproduce(release, self.registry.folder(release), self.lake, code=code)
 

@@ -83,8 +83,6 @@ def reproduce(release: Release, folder: Path, lake: Lake, *, code: str) -> Repro
 
 
 def _rebuild(release: Release, folder: Path, lake: Lake) -> list[Finding]:
-    if not release.has_recipe:
-        return [_decided("recipe", "put out by hand: no run has made it", "nothing")]
     then = f"snapshot {release.snapshot}"
     recipe = release.learned_with
     if recipe is None:
