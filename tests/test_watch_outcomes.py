@@ -150,3 +150,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say_although_visitors_differ(
     assert held["share"] > 0.92 * runs
     assert held["mean"] > 0.91 * runs
     assert held["naive"] < 0.80 * runs  # what taking the answers for independent would promise
+
+
+def test_a_mean_reciprocal_rank_is_never_said_to_be_above_one(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    ranks = {f"reciprocal_rank{part}": 1 for part in ("", "_squared", "_product")}
+    tell(con, answers=2, followed=2, followed_squared=2, **ranks)  # one first, one not shown
+    (row,) = read_outcomes(con, DEFAULT_TENANT)
+    assert row.mrr == Rate(0.5, 0.0, 1.0)

@@ -15,7 +15,7 @@ where there are few clicks. Any other mean gets ``R ± 1.96 √var``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
+from math import inf, sqrt
 from typing import Literal
 
 import duckdb
@@ -173,7 +173,7 @@ def _outcomes(part: str, sums: Mapping[str, float]) -> Outcomes:
         hr_5=share("hits_5", "followed"),
         hr_10=share("hits_10", "followed"),
         hr_20=share("hits_20", "followed"),
-        mrr=_mean(*_moments(sums, "reciprocal_rank", "followed")),
+        mrr=_mean(*_moments(sums, "reciprocal_rank", "followed"), most=1.0),
     )
 
 
@@ -188,8 +188,8 @@ def _moments(sums: Mapping[str, float], name: str, base: str) -> tuple[float, fl
         - 2 * ratio * sums[f"{name}_product"]
         + ratio**2 * sums[f"{base}_squared"]
     )
-    factor = clusters / (clusters - 1) if clusters > 1 else float("inf")
-    variance = factor * max(spread, 0.0) / n**2 if clusters > 1 else float("inf")
+    factor = clusters / (clusters - 1) if clusters > 1 else inf
+    variance = factor * max(spread, 0.0) / n**2 if clusters > 1 else inf
     return ratio, variance, n, clusters
 
 
@@ -197,7 +197,7 @@ def _share(ratio: float, variance: float, n: float, clusters: float) -> Rate | N
     """Wilson's interval, with as many trials as would have the variance."""
     if not n:
         return None
-    if variance == float("inf"):
+    if variance == inf:
         return Rate(ratio, None, None)
     free = ratio * (1 - ratio)
     trials = min(free / variance, n) if variance > 0 and free > 0 else min(clusters, n)
@@ -207,13 +207,15 @@ def _share(ratio: float, variance: float, n: float, clusters: float) -> Rate | N
     return Rate(ratio, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
-def _mean(ratio: float, variance: float, n: float, clusters: float) -> Rate | None:
+def _mean(
+    ratio: float, variance: float, n: float, clusters: float, *, most: float = inf
+) -> Rate | None:
     if not n:
         return None
-    if variance == float("inf"):
+    if variance == inf:
         return Rate(ratio, None, None)
     half = _Z * sqrt(variance)
-    return Rate(ratio, max(ratio - half, 0.0), ratio + half)
+    return Rate(ratio, max(ratio - half, 0.0), min(ratio + half, most))
 
 
 def _scaled(rate: Rate | None, by: float) -> Rate | None:
