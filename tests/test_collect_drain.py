@@ -221,6 +221,22 @@ def test_pages_that_a_killed_load_left_are_deleted_unread(
     assert read_waiting(inbox) == []
 
 
+def test_nobody_begins_to_write_a_file_while_it_is_loaded(
+    con: duckdb.DuckDBPyConnection, inbox: Path
+) -> None:
+    receive(inbox, [event("a")])
+    found: list[str] = []
+
+    def begin(step: str) -> None:
+        owned = Ownership.claim(inbox, "inbox")
+        found.append(owned.path.name)
+        owned.give_up()
+
+    drain(con, inbox, now=NOW, on_progress=begin)
+    begin("afterwards")
+    assert found == ["inbox-2.sqlite", "inbox.sqlite"]
+
+
 def test_the_inbox_may_be_filled_while_it_is_loaded(
     con: duckdb.DuckDBPyConnection, inbox: Path
 ) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
@@ -215,6 +217,31 @@ def test_pages_behind_a_spoiled_frame_of_the_log_are_saved(tmp_path: Path) -> No
     assert set(found) >= {f"e{n}" for n in range(40)} - {f"e{n}" for n in range(15, 25)}
     assert "later" in found
     assert len(find_set_aside(path.parent)) == 1
+
+
+def test_another_process_that_looks_in_takes_no_page_from_a_file_that_was_mended(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "inbox.sqlite"
+    with closing(Store(path, may_create=True)) as store:
+        for n in range(40):
+            entry = encode_entry(delivery(b"%d" % n), Parsed([event(f"e{n}")]))
+            store.append(write_page([entry]), 1, NOW.isoformat())
+        shutil.copytree(tmp_path, tmp_path / "mended")
+    path = tmp_path / "mended" / "inbox.sqlite"
+    Path(f"{path}-shm").unlink()
+    with Path(f"{path}-wal").open("r+b") as log:
+        log.seek(32 + (24 + 8_192) * 20 + 100)
+        log.write(b"\xff" * 64)
+    look = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.close()"
+    )
+    with closing(open_whole(path)) as store:
+        command = [sys.executable, "-c", look, str(path), "SELECT count(*) FROM pages"]
+        subprocess.run(command, check=True, timeout=60)
+        store.append(write_page([encode_entry(delivery(), Parsed([event("later")]))]), 1, "")
+        shutil.copytree(path.parent, tmp_path / "killed")
+    assert "later" in names_in(tmp_path / "killed" / "inbox.sqlite")
 
 
 @pytest.mark.parametrize("count", [3, 200])

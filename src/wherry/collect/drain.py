@@ -88,10 +88,13 @@ class _Drain:
         with ExitStack() as stack:
             sources = []
             for path in store_paths(self.folder):
-                store = self._open(path)
-                if store is not None:
+                opened = self._open(path)
+                if opened is not None:
+                    store, owned = opened
+                    if owned is not None:
+                        stack.callback(owned.give_up)
                     stack.callback(store.close)
-                    sources.append(_Source(self.con, store))
+                    sources.append(_Source(self.con, store, owned))
             self._load(sources)
         for source in sources:
             if source.is_broken:
@@ -122,7 +125,7 @@ class _Drain:
                     break
         return None if [source.taken_to for source in sources] == before else batch
 
-    def _open(self, path: Path) -> Store | None:
+    def _open(self, path: Path) -> tuple[Store, Ownership | None] | None:
         try:
             return _open_store(path)
         except sqlite3.Error as error:
@@ -151,11 +154,15 @@ class _Drain:
 class _Source:
     """One file of the inbox, and how far it has been taken.
 
-    ``is_broken`` says that it turned out to be damaged: nothing more is taken from it.
+    ``owned`` is there if nobody wrote the file when it was opened. ``is_broken`` says that it
+    turned out to be damaged: nothing more is taken from it.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, store: Store) -> None:
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, store: Store, owned: Ownership | None
+    ) -> None:
         self.store = store
+        self._owned = owned
         self.name = store.id
         self.is_broken = False
         row = con.execute(
@@ -180,7 +187,13 @@ class _Source:
 
     def shrink(self) -> None:
         """Give the room of loaded pages back to the disk, with the file if nobody writes it."""
-        owned = None if self.is_broken else Ownership.of(self.store.path)
+        if self.is_broken:
+            return
+        if self._owned is not None:
+            with self._noting_damage():
+                self._remove()
+            return
+        owned = Ownership.of(self.store.path)
         with self._noting_damage():
             if owned is None:
                 self.store.shrink()
@@ -212,12 +225,17 @@ class _Source:
                 raise WherryError(f"The inbox {path} can't be read: {error}") from error
 
 
-def _open_store(path: Path) -> Store:
-    """Open a file; one that nobody writes is first seen to be whole."""
+def _open_store(path: Path) -> tuple[Store, Ownership | None]:
+    """Open a file; one that nobody writes is first seen to be whole, and is owned from then on.
+
+    Whoever begins to write it meanwhile would look at a log that changes under its eyes, and take
+    that for damage.
+    """
     owned = Ownership.of(path)
     if owned is None:
-        return Store(path)
+        return Store(path), None
     try:
-        return open_whole(path)
-    finally:
+        return open_whole(path), owned
+    except BaseException:
         owned.give_up()
+        raise

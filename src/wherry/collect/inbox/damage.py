@@ -88,7 +88,7 @@ def _save_the_rest(store: Store, log: Path) -> None:
 
     A single one may be what a server was writing when it was killed, which is no damage.
     """
-    rest = list(recover_entries(store.path, after=store.last))
+    rest = list(recover_entries(store.path, after=store.last, opened=store.read_beside()))
     if len(rest) > 1:
         number = _free_number(store.path)
         write_whole(store.path.with_suffix(f".{number}.log.{_DONE}"), log.read_bytes())

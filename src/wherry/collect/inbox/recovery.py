@@ -25,17 +25,21 @@ _COLUMNS = 4
 
 
 def recover_entries(
-    path: Path, *, after: int = 0, log: Path | None = None
+    path: Path, *, after: int = 0, log: Path | None = None, opened: BinaryIO | None = None
 ) -> Iterator[list[bytes]]:
     """The deliveries, still written, of each page of an inbox file that holds any intact.
 
     Every state of a block counts that the file and its log (``log``, by default the one beside
     it) still hold, since which of them was the last can't be told of a damaged log. So pages
-    may come that were deleted before, or were never committed; none comes twice.
+    may come that were deleted before, or were never committed; none comes twice. ``opened`` is
+    the file where it is open in SQLite as well (:meth:`Store.read_beside`), and is left open.
     """
     log = log or Path(f"{path}-wal")
     seen = set()
-    with path.open("rb") as file, log.open("rb") if log.exists() else nullcontext() as log_file:
+    with (
+        path.open("rb") if opened is None else nullcontext(opened) as file,
+        log.open("rb") if log.exists() else nullcontext() as log_file,
+    ):
         blocks = _Blocks(file, log_file)
         for block in blocks.states():
             for number, content in _rows(blocks, block):

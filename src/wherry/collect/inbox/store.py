@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -66,6 +67,7 @@ class Store:
 
     def __init__(self, path: Path, *, synchronous: str = "FULL", may_create: bool = False) -> None:
         self.path = path
+        self._beside: list[BinaryIO] = []
         self._con = connect(path, "rwc" if may_create else "rw")
         try:
             if not self._has_schema():  # looking needs no room on the disk
@@ -164,9 +166,21 @@ class Store:
         """How many frames SQLite found whole in the file's log."""
         return int(self._con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
 
+    def read_beside(self) -> BinaryIO:
+        """The file itself, to be read past SQLite; it is closed with the store and not before.
+
+        To close it takes away the locks of this process on it, SQLite's own among them: another
+        process would take its connection for the last one, and delete the log that is written.
+        """
+        file = self.path.open("rb")
+        self._beside.append(file)
+        return file
+
     def close(self) -> None:
         """Close the file."""
         self._con.close()
+        while self._beside:
+            self._beside.pop().close()
 
     def remove(self) -> None:
         """Close the file and delete it; its pages have all been loaded, and it is the caller's."""
