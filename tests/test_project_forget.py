@@ -438,7 +438,9 @@ def test_with_a_retention_old_snapshots_hold_the_person_as_long(
     peopled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = peopled / "wherry.toml"
-    settings.write_text(settings.read_text() + "\n[lake]\nretention_days = 30\n")
+    text = settings.read_text()
+    assert "[lake]\n" in text
+    settings.write_text(text.replace("[lake]\n", "[lake]\nretention_days = 30\n"))
     today = datetime.now()
     project = open_shop(peopled, today)
     rebuilds(project, monkeypatch)

@@ -210,5 +210,7 @@ def test_over_http_given_items_go_before_and_strangers_get_what_is_popular(home:
         stranger = client.get("/v1/recommend?visitor_id=dora").json()
         assert (stranger["source"], stranger["fallback"]) == ("model", "popular")
         told = client.get("/v1/recommend?visitor_id=anna&explain=true").json()
-        assert "Item 21" in told["items"][0]["why"]["words"]
+        assert told["items"][0]["item"] == "i21"
+        assert "because you looked at it" in told["items"][0]["why"]["words"]
+        assert "Item 21" in told["items"][1]["why"]["words"]
     assert len(IDS) == 40
