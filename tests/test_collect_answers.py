@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -226,3 +226,18 @@ def test_a_batch_is_read_back_whole_from_its_page(inbox: Path) -> None:
     assert isinstance(batch, AnswerBatch)
     assert batch.began_at == NOW
     assert answers_of(batch) == [WHOLE]
+
+
+def test_what_waits_is_as_old_as_its_oldest_event_not_as_an_answer_before(inbox: Path) -> None:
+    async def work() -> None:
+        box = Inbox.open(inbox, "i")
+        await box.put_answers([answer("before")], NOW - timedelta(hours=1))
+        (waiting,) = read_waiting(inbox)
+        assert (waiting.events, waiting.pages, waiting.oldest) == (0, 1, None)
+        delivery = Delivery(tenant=DEFAULT_TENANT, protocol="native", received_at=NOW, body=b"body")
+        await box.put(delivery, Parsed([event("e1")]))
+        (waiting,) = read_waiting(inbox)
+        assert (waiting.events, waiting.pages, waiting.oldest) == (1, 2, NOW)
+        await box.close()
+
+    asyncio.run(work())

@@ -225,7 +225,8 @@ def read_waiting(folder: Path) -> list[Waiting]:
         try:
             with closing(connect(path, "ro")) as con:
                 events, pages, oldest = con.execute(
-                    "SELECT coalesce(sum(events), 0), count(*), min(began_at) FROM pages"
+                    "SELECT coalesce(sum(events), 0), count(*), "
+                    "min(CASE WHEN events > 0 THEN began_at END) FROM pages"
                 ).fetchone()
         except sqlite3.Error:
             continue
