@@ -6,7 +6,7 @@ import asyncio
 import copy
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,7 @@ from wherry.domain.rule import Pin
 from wherry.learn.questions import Questions, Rankings
 from wherry.serve import Limits, Query, Recommender, SessionItems, create_app
 from wherry.serve.app import Application
-from wherry.serve.direct import DirectProtocol
+from wherry.serve.direct import DirectProtocol, Exchange, Turn
 from wherry.serve.one_write import OneWriteProtocol
 
 LIMITS = Limits(k=5, max_k=20, max_session_items=3, max_body_bytes=1_000, max_explained=4)
@@ -292,6 +292,26 @@ def test_a_model_that_fails_for_several_is_asked_for_each(
     assert [each.getMessage() for each in caplog.records] == [
         "recommender@3 can't rank for several at once."
     ]
+
+
+def test_whoever_is_left_when_a_turn_fails_is_answered_through_asgi(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(some: Sequence[Exchange]) -> None:
+        raise ZeroDivisionError
+
+    async def work(running: Running) -> None:
+        running.app.direct[ASK.encode()] = Turn(fail)
+        connections = [await Connection.to(running.direct) for _ in range(3)]
+        for each in connections:
+            each.writer.write(REQUESTS["a body"])
+        alone = await ask(running.asgi, REQUESTS["a body"])
+        for each in connections:
+            assert await each.answer() == alone
+            each.close()
+
+    run(work)
+    assert "answered one by one" in caplog.text
 
 
 def test_answers_come_in_the_order_of_the_requests() -> None:

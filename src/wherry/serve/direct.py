@@ -9,6 +9,7 @@ length, an old HTTP, a connection to be closed), and what has to wait, goes thro
 
 from __future__ import annotations
 
+import logging
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -19,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from wherry.serve.one_write import HeadWithBody, OneWriteProtocol
 from wherry.serve.problem import JSON_HEADERS, Headers
 from wherry.serve.reply import Reply
+
+logger = logging.getLogger("wherry.serve")
 
 _AT_ONCE = 16
 """Requests that are answered together: none waits for more than so many others' ranking."""
@@ -86,7 +89,13 @@ class Turn:
         """Answer what has been collected."""
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), _AT_ONCE):
-            self._answer([each for each in waiting[start : start + _AT_ONCE] if each.is_open])
+            some = [each for each in waiting[start : start + _AT_ONCE] if each.is_open]
+            try:
+                self._answer(some)
+            except Exception:  # nobody else would ever answer those that are left
+                logger.exception("Requests that came together are answered one by one.")
+                for each in some:
+                    each.hand_over()
 
 
 class DirectProtocol(OneWriteProtocol):
