@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -152,6 +153,9 @@ def tell(client: Client, tenant: str, *events: tuple[float, str, str], **more: A
 def ask(client: Client, tenant: str, **asked: Any) -> None:
     answer = client.post("/v1/recommend", json={"tenant": tenant, "k": 5, **asked})
     assert answer.status_code == 200, answer.text
+    time.sleep(
+        0.002
+    )  # the log tells when it was asked to the millisecond, what comes then is later
 
 
 def visit(client: Client, tenant: str, visitor: str, first: int) -> None:
