@@ -153,9 +153,7 @@ def tell(client: Client, tenant: str, *events: tuple[float, str, str], **more: A
 def ask(client: Client, tenant: str, **asked: Any) -> None:
     answer = client.post("/v1/recommend", json={"tenant": tenant, "k": 5, **asked})
     assert answer.status_code == 200, answer.text
-    time.sleep(
-        0.002
-    )  # the log tells when it was asked to the millisecond, what comes then is later
+    time.sleep(0.002)  # the log knows the millisecond: what comes next comes in a later one
 
 
 def visit(client: Client, tenant: str, visitor: str, first: int) -> None:
