@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 import uvloop
 
+from environments import environment
 from serve import K, made_up, part_cores, release, retailrocket
 from wherry.learn.answer import Answerer
 from wherry.learn.catalogue import Catalogue
@@ -151,7 +152,10 @@ def measure(folder: Path, wanted: list[str], options: argparse.Namespace) -> Non
     (recommender / "constant").write_bytes(b"{}")
     asked = [[f"item-{code}" for code in prefix] for prefix in prefixes[:2_000]]
     print(f"{source}: {sessions.n_items:,} items; k = {K}; {release().model}")
-    ready = {name: environment(options.envs / name, PEERS[name]) for name in wanted}
+    ours = Path(__file__).parent.parent / "src", Path(sysconfig.get_path("purelib"))
+    ready = {
+        name: environment(options.envs / name, PEERS[name].packages, behind=ours) for name in wanted
+    }
     rates: dict[str, list[float]] = {name: [] for name in ["wherry", *wanted]}
     lates: dict[str, list[float]] = {name: [] for name in rates}
     for _ in range(options.rounds):
@@ -167,21 +171,6 @@ def measure(folder: Path, wanted: list[str], options: argparse.Namespace) -> Non
     for name, each in rates.items():
         rate = statistics.median(each)
         print(f"{name:10}{rate:12,.0f}{rate / own:9.0%}{statistics.median(lates[name]):9.2f}")
-
-
-def environment(folder: Path, peer: Peer) -> Path:
-    """The interpreter of an environment that has the peer, and behind it what Wherry needs."""
-    python = folder / "bin" / "python"
-    if not (folder / "ready").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, *peer.packages], check=True)
-        (folder / "ready").touch()
-    site = next((folder / "lib").glob("python*/site-packages"))
-    here = Path(__file__).parent.parent / "src"
-    # Packages of the peer's own go first, where both have them.
-    (site / "zz-wherry.pth").write_text(f"{here}\n{sysconfig.get_path('purelib')}\n")
-    return python
 
 
 def body_of(name: str, items: list[str]) -> bytes:

@@ -199,18 +199,24 @@ def test_what_a_killed_load_leaves_behind_the_end_of_the_log_costs_nothing(tmp_p
     assert find_set_aside(path.parent) == []
 
 
-def test_pages_behind_a_spoiled_frame_of_the_log_are_saved(tmp_path: Path) -> None:
-    path = tmp_path / "inbox.sqlite"
-    with closing(Store(path, may_create=True)) as store:
+def with_a_spoiled_frame(folder: Path, name: str) -> Path:
+    """An inbox file of forty events, as a kill leaves it in the folder of this name, with a frame
+    in the middle of its log that is not what was written."""
+    with closing(Store(folder / "inbox.sqlite", may_create=True)) as store:
         for n in range(40):
             entry = encode_entry(delivery(b"%d" % n), Parsed([event(f"e{n}")]))
             store.append(write_page([entry]), 1, NOW.isoformat())
-        shutil.copytree(tmp_path, tmp_path / "killed")
-    path = tmp_path / "killed" / "inbox.sqlite"
+        shutil.copytree(folder, folder / name)
+    path = folder / name / "inbox.sqlite"
     Path(f"{path}-shm").unlink()
     with Path(f"{path}-wal").open("r+b") as log:
         log.seek(32 + (24 + 8_192) * 20 + 100)
         log.write(b"\xff" * 64)
+    return path
+
+
+def test_pages_behind_a_spoiled_frame_of_the_log_are_saved(tmp_path: Path) -> None:
+    path = with_a_spoiled_frame(tmp_path, "killed")
     with closing(open_whole(path)) as store:
         store.append(write_page([encode_entry(delivery(), Parsed([event("later")]))]), 1, "")
     found = names_in(path)
@@ -222,17 +228,7 @@ def test_pages_behind_a_spoiled_frame_of_the_log_are_saved(tmp_path: Path) -> No
 def test_another_process_that_looks_in_takes_no_page_from_a_file_that_was_mended(
     tmp_path: Path,
 ) -> None:
-    path = tmp_path / "inbox.sqlite"
-    with closing(Store(path, may_create=True)) as store:
-        for n in range(40):
-            entry = encode_entry(delivery(b"%d" % n), Parsed([event(f"e{n}")]))
-            store.append(write_page([entry]), 1, NOW.isoformat())
-        shutil.copytree(tmp_path, tmp_path / "mended")
-    path = tmp_path / "mended" / "inbox.sqlite"
-    Path(f"{path}-shm").unlink()
-    with Path(f"{path}-wal").open("r+b") as log:
-        log.seek(32 + (24 + 8_192) * 20 + 100)
-        log.write(b"\xff" * 64)
+    path = with_a_spoiled_frame(tmp_path, "mended")
     look = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.close()"
     )
