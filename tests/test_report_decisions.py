@@ -33,6 +33,12 @@ def test_every_act_has_its_words_also_where_nobody_knows_the_champion(act):
     assert "@" not in line.words
 
 
+def test_what_was_done_by_hand_is_said_so_once():
+    decision = msgspec.structs.replace(records.decisions()[0], act=Act.RELEASED, by="by hand")
+    (line,) = decision_lines([decision]).lines
+    assert line.words == "was released by hand to answer all"
+
+
 def test_no_more_than_the_newest_are_shown_and_the_card_says_how_many_are_not():
     many = records.decisions() * 4
     page = render_card(records.record(), decisions={records.DEFAULT: many})

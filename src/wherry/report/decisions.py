@@ -60,7 +60,7 @@ def decision_lines(decisions: Sequence[Decision]) -> DecisionLines:
 
 
 def _line(decision: Decision) -> DecisionLine:
-    by = "the guard" if decision.by == "guard" else decision.by
+    by = "the guard" if decision.by == "guard" else decision.by.removeprefix("by ")
     words = _WORDS[decision.act].format(by=by)
     if decision.act in (Act.WITHDRAWN, Act.STOPPED) and decision.champion:
         words += f"; {decision.champion} answered all again"
