@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from wherry.project.priority import rank_session, session_nice
 
 LOOKS = """
 import json, os, subprocess, sys, threading
@@ -56,3 +60,39 @@ def test_a_thread_or_a_process_steps_back_with_what_it_starts_and_never_forward(
         "child": max([7, *before]),
         "again": [max([7, *before])],
     }
+
+
+LEADS = """
+import json, os
+from pathlib import Path
+from wherry.project.priority import rank_session, session_nice, step_back, step_back_as_session
+
+step_back_as_session(0)
+found = [session_nice(os.getpid())]
+step_back(7)
+found.append(session_nice(os.getpid()))
+step_back(5)
+found.append(session_nice(os.getpid()))
+if os.getsid(0) == os.getpid():
+    rank_session(os.getpid(), 0)
+found.append(session_nice(os.getpid()))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="sessions have no rank here")
+@pytest.mark.parametrize("leads", [True, False])
+def test_who_leads_a_session_steps_back_with_it_and_nobody_else_does(leads: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEADS],
+        capture_output=True, text=True, check=True, timeout=60, start_new_session=leads,
+    )  # fmt: skip
+    before = 0 if leads else session_nice(os.getpid())
+    assert json.loads(done.stdout) == ([0, 7, 7, 0] if leads else [before] * 4)
+
+
+def test_a_process_that_has_ended_has_no_rank() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    rank_session(process.pid, 3)
+    assert session_nice(process.pid) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -194,12 +195,52 @@ def test_a_database_that_breaks_is_an_error_and_never_no_champion(
         raise MlflowException("(sqlite3.OperationalError) disk I/O error\n[SQL: SELECT ...]")
 
     # Changed by MLflow itself, so that what answers has to be asked for again.
-    client = mlflow.MlflowClient(registry.uri, registry_uri=registry.uri)
-    client.set_registered_model_tag("recommender", "season", "winter")
+    plain_client(registry).set_registered_model_alias("recommender", CHAMPION, "2")
     monkeypatch.setattr(mlflow.MlflowClient, "search_registered_models", breaks)
     with pytest.raises(RegistryError, match="disk I/O error") as error:
         registry.champion(DEFAULT_TENANT)
     assert "SQL" not in str(error.value)
+
+
+def plain_client(registry: Registry) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(registry.uri, registry_uri=registry.uri)
+
+
+def test_a_champion_that_plain_mlflow_moved_or_took_away_is_followed(registry: Registry) -> None:
+    client = plain_client(registry)
+    client.set_registered_model_alias("recommender", CHAMPION, "2")
+    assert champion_version(registry) == 2
+    client.delete_registered_model_alias("recommender", CHAMPION)
+    assert registry.champion(DEFAULT_TENANT) is None
+    assert registry.champion(NORTH) is not None
+
+
+ASKS = """
+import sys
+from pathlib import Path
+from wherry.registry import Registry
+registry = Registry(Path(sys.argv[1]), "recommender")
+print({tenant: release.version for tenant, (release, _) in registry.champions().items()})
+print("mlflow" in sys.modules)
+"""
+
+
+def test_a_server_asks_no_mlflow_for_what_a_run_writes_and_who_it_makes_champion(
+    registry: Registry, tmp_path: Path
+) -> None:
+    def asked() -> list[str]:
+        command = [sys.executable, "-c", ASKS, str(registry.home)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split(
+            "\n"
+        )
+
+    candidate = Candidate(name="x", model="popularity", params={}, seed=1, metrics={})
+    registry.log_candidates(DEFAULT_TENANT, [candidate], {})
+    assert asked()[:2] == ["{'default': 4, 'north': 1}", "False"]
+    make_release(registry, tmp_path / "made", DEFAULT_TENANT, 1)
+    assert asked()[:2] == ["{'default': 5, 'north': 1}", "False"]
+    registry.rollback(DEFAULT_TENANT)
+    assert asked()[:2] == ["{'default': 4, 'north': 1}", "False"]
 
 
 def test_the_fingerprint_changes_with_the_registry_and_only_then(registry: Registry) -> None:

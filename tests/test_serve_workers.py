@@ -73,7 +73,14 @@ def test_a_worker_that_ends_is_started_again_and_all_are_drained(tmp_path: Path)
 def test_a_spare_takes_the_place_of_a_worker_that_ends_and_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "fell").touch()
     ended: list[int] = []
-    workers, told = crew(tmp_path, OBEYS, 2, spares=1, on_end=ended.append), threading.Event()
+    behind: list[bool] = []
+    workers, told = (
+        crew(
+            tmp_path, OBEYS, 2,
+            spares=1, on_end=ended.append, rank=lambda pid, is_behind: behind.append(is_behind),
+        ),
+        threading.Event(),
+    )  # fmt: skip
     running = threading.Thread(target=workers.run, args=(told.set,))
     running.start()
 
@@ -84,6 +91,9 @@ def test_a_spare_takes_the_place_of_a_worker_that_ends_and_is_replaced(tmp_path:
 
     assert told.wait(20)
     wait_for("born-3", 1)
+    while behind != [True, False]:  # it got ready behind those that answer, and no longer is
+        assert running.is_alive()
+        running.join(0.02)
     assert not (tmp_path / "went-3").exists()  # it stands by
     (tmp_path / "fall-1").touch()
     wait_for("went-3", 1)

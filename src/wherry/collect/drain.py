@@ -233,7 +233,8 @@ def _open_store(path: Path) -> tuple[Store, Ownership | None]:
     """
     owned = Ownership.of(path)
     if owned is None:
-        return Store(path), None
+        # Deleting need not wait for the disk: what a power cut brings back is known to be loaded.
+        return Store(path, synchronous="NORMAL"), None
     try:
         return open_whole(path), owned
     except BaseException:

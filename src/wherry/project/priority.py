@@ -1,14 +1,24 @@
-"""Priority: what can wait steps back behind what answers, on the same processors."""
+"""Priority: what can wait steps back behind what answers, on the same processors.
+
+Linux may share the processors among sessions first (sched(7), autogroup), and the figure of
+nice(1) counts only within one. A session has a figure of its own then, so both are set.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import threading
+import time
 from pathlib import Path
 
 _THREADS = Path("/proc/self/task")
+_SESSION = "/proc/{}/autogroup"
+_NICE = re.compile(r" nice (-?\d+)$")
+_TRIES, _PAUSE_SECONDS = 20, 0.1
+"""A session's figure may be set ten times a second, by all users together."""
 
 
 def step_back(nice: int) -> None:
@@ -21,6 +31,37 @@ def step_back(nice: int) -> None:
         for thread in threads:  # Linux counts by the thread
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 _rank(thread, nice)
+        step_back_as_session(nice)
+
+
+def step_back_as_session(nice: int) -> None:
+    """Let this process' session rank behind others, if it leads one: nobody else is in it then
+    but what it started, as under cron, systemd or in a container."""
+    if hasattr(os, "getsid") and os.getsid(0) == os.getpid() and nice > session_nice(os.getpid()):
+        rank_session(os.getpid(), nice)
+
+
+def session_nice(pid: int) -> int:
+    """How far the session of a process ranks behind others; 0 where sessions have no rank."""
+    try:
+        found = _NICE.search(Path(_SESSION.format(pid)).read_text().rstrip())
+    except OSError:
+        return 0
+    return int(found[1]) if found else 0
+
+
+def rank_session(pid: int, nice: int) -> None:
+    """Let the session of a process rank behind others by ``nice``, or (0) no further; nothing
+    happens where sessions have no rank, or the process has ended. It may take a second."""
+    for _ in range(_TRIES):
+        try:
+            Path(_SESSION.format(pid)).write_text(str(nice))
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
+        except OSError:
+            return
+        else:
+            return
 
 
 def step_back_alone(nice: int) -> None:

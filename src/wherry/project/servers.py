@@ -18,6 +18,7 @@ from wherry.project.guarding import guarding
 from wherry.project.intake import Loader, has_waiting, load_inbox
 from wherry.project.live import Tending
 from wherry.project.parts import Parts, say_nothing
+from wherry.project.priority import step_back_as_session
 from wherry.project.run import Reporter
 from wherry.project.serving import SiblingsOf, serving_app
 from wherry.project.workers import run_workers, worker_count
@@ -50,8 +51,10 @@ class Servers(Parts):
             WherryError: If the workers can't be started.
         """
         count = worker_count(self.settings.serve.workers if workers is None else workers)
+        nice = self.settings.work.nice if count > 1 else 0
+        step_back_as_session(nice)
         with (
-            self._loading("wherry serve", nice=self.settings.work.nice if count > 1 else 0),
+            self._loading("wherry serve", nice=nice),
             self._tending(self.live_sessions),
             guarding(self.guard(), self.settings.release.guard_seconds),
         ):
@@ -60,7 +63,7 @@ class Servers(Parts):
             else:
                 with listen(*self._address(host, port)) as listener:
                     spares = self.settings.serve.spares
-                    run_workers(self.home.root, listener, count, on_ready, spares=spares)
+                    run_workers(self.home.root, listener, count, on_ready, spares=spares, nice=nice)
 
     def serving(self, siblings: SiblingsOf | None = None) -> ASGIApp:
         """The application that answers; ``siblings`` are a worker's, see :mod:`.worker`."""

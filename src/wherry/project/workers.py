@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from wherry.project.priority import rank_session
 from wherry.serve import Holdings, Workers, address_of
 
 HOLDINGS = "connections"
@@ -48,9 +49,13 @@ def project_workers(
     *,
     figures: Path,
     spares: int = 0,
+    nice: int = 0,
     traffic: Path | None = None,
 ) -> Workers:
-    """The workers of a project on a socket, about to be run; see :class:`Order`."""
+    """The workers of a project on a socket, about to be run; see :class:`Order`.
+
+    One that gets ready to stand by ranks behind others by ``nice`` meanwhile.
+    """
     holdings = Holdings.create(figures / HOLDINGS, count + spares)
 
     def command(number: int) -> list[str]:
@@ -69,6 +74,7 @@ def project_workers(
         spares=spares,
         descriptors=[listener.fileno()],
         on_end=holdings.withdraw,
+        rank=lambda pid, behind: rank_session(pid, nice if behind else 0),
     )
 
 
@@ -79,13 +85,17 @@ def run_workers(
     on_ready: Callable[[str], None] | None,
     *,
     spares: int = 0,
+    nice: int = 0,
 ) -> None:
-    """Run a project's workers on a socket until a signal ends them; ``spares`` more stand by.
+    """Run a project's workers on a socket until a signal ends them; ``spares`` more stand by,
+    which rank behind others by ``nice`` while they get ready.
 
     Raises:
         WherryError: they can't be started.
     """
     # A socket's path is short by law, so theirs are not in the project's folder.
     with tempfile.TemporaryDirectory(prefix="wherry-") as figures:
-        workers = project_workers(folder, listener, count, figures=Path(figures), spares=spares)
+        workers = project_workers(
+            folder, listener, count, figures=Path(figures), spares=spares, nice=nice
+        )
         workers.run(lambda: on_ready(address_of(listener)) if on_ready else None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ import msgspec
 from wherry.domain import Candidate, Release, TenantId
 from wherry.errors import RegistryError
 from wherry.lake import write_whole
+from wherry.registry.names import CHAMPION
 
 if TYPE_CHECKING:
     from wherry.registry.store import Store
@@ -21,13 +24,21 @@ Champions = dict[TenantId, tuple[Release, Path]]
 """Each tenant's champion, and the folder that it answers from."""
 
 
+_Aliases = tuple[tuple[str, int], ...]
+"""Which version of each registered model is its champion, in the order of their names."""
+
+_ALIASES = "SELECT name, version FROM registered_model_aliases WHERE alias = ? ORDER BY name"
+_MOVING_SECONDS = 0.3
+"""Longer than from when a champion moves until who moved it has said so."""
+
+
 class _Seen(msgspec.Struct, frozen=True):
-    """The champions as MLflow last told them, and the state of its database then.
+    """The champions as MLflow last told them, and which versions they were.
 
     The folders are relative to the registry's home.
     """
 
-    mark: tuple[int, ...]
+    aliases: _Aliases
     champions: dict[TenantId, tuple[Release, str]]
 
 
@@ -40,7 +51,7 @@ class Registry:
     model's name.
 
     MLflow takes seconds to import and to open, so what answers is kept in a file beside its
-    database, and is taken from there as long as the database is as it was.
+    database, and is taken from there as long as the same versions are champions.
     """
 
     home: Path
@@ -75,15 +86,44 @@ class Registry:
         """
         if not self.exists():
             return {}
-        mark = self.fingerprint()
-        seen = self._seen() if mark else None
-        if seen is not None and seen.mark == mark:
-            return {t: (release, self.home / at) for t, (release, at) in seen.champions.items()}
+        known = self._known()
+        if known is None and self._seen() is not None:
+            time.sleep(_MOVING_SECONDS)  # a server need not import MLflow for what is just told
+            known = self._known()
+        return self._ask() if known is None else known
+
+    def _known(self) -> Champions | None:
+        """The champions as they were told last; None where others are by now."""
+        aliases = self._aliases()
+        seen = self._seen() if aliases is not None else None
+        if seen is None or seen.aliases != aliases:
+            return None
+        return {t: (release, self.home / at) for t, (release, at) in seen.champions.items()}
+
+    def _ask(self) -> Champions:
+        """The champions as MLflow has them, which are kept for those who ask next."""
+        aliases = self._aliases()
         found = self._store.champions()
-        if mark and mark == self.fingerprint():
+        if aliases is not None and aliases == self._aliases():
             places = {t: (r, str(at.relative_to(self.home))) for t, (r, at) in found.items()}
-            write_whole(self._cache, msgspec.json.encode(_Seen(mark, places)))
+            write_whole(self._cache, msgspec.json.encode(_Seen(aliases, places)))
         return found
+
+    def _aliases(self) -> _Aliases | None:
+        """Which versions are champions, from MLflow's own table; None where that can't be seen.
+
+        That is as quick as a look at a file, and says nothing of what else happens in the
+        database: a run writes its candidates into it, of which no server need know.
+        """
+        if self.tracking_uri:
+            return None
+        try:
+            with closing(sqlite3.connect(f"{self._database.as_uri()}?mode=ro", uri=True)) as con:
+                return tuple(
+                    (name, int(version)) for name, version in con.execute(_ALIASES, (CHAMPION,))
+                )
+        except (sqlite3.Error, ValueError):
+            return None  # MLflow is asked, and says what is wrong
 
     def champion(self, tenant: TenantId) -> Release | None:
         """The release that answers for a tenant, or None before the first."""
@@ -153,7 +193,11 @@ class Registry:
     def _remember(self) -> None:
         """Keep what answers now: this process has MLflow imported, servers have not."""
         with suppress(RegistryError):  # it is done; who can't read it here asks MLflow
-            self.champions()
+            self._ask()
+
+    @property
+    def _database(self) -> Path:
+        return (self.home / "mlflow.db").absolute()
 
     @property
     def _cache(self) -> Path:

@@ -53,7 +53,8 @@ _News = _Warm | _Ready | _Ended | _Stop
 class _Worker(msgspec.Struct):
     """One of the processes: the one that runs now, and how often it ended soon after its start.
 
-    It ``is_warm`` while it stands by, and ``is_answering`` from when it was told to.
+    It ``is_warm`` while it stands by, and ``is_answering`` from when it was told to. It
+    ``is_behind`` while it gets ready behind those that answer.
     """
 
     process: subprocess.Popen[str] | None = None
@@ -64,6 +65,7 @@ class _Worker(msgspec.Struct):
     is_warm: bool = False
     is_answering: bool = False
     was_ready: bool = False
+    is_behind: bool = False
 
 
 class Workers:
@@ -77,6 +79,10 @@ class Workers:
     nothing before it reads :data:`GO`, and then writes :data:`READY`. It ends on SIGTERM with what
     it was answering, and by itself when its standard input does: that is when this process has
     gone, however it went. ``on_end`` is told the number of each that has ended.
+
+    ``rank`` lets a worker's process, by its id, rank behind others for the processor (True) or no
+    longer: so does one that gets ready while as many answer as should, since it takes a second
+    or two of a core, which those that answer need just then.
     """
 
     def __init__(
@@ -87,6 +93,7 @@ class Workers:
         spares: int = 0,
         descriptors: Sequence[int] = (),
         on_end: Callable[[int], None] = lambda number: None,
+        rank: Callable[[int, bool], None] = lambda pid, behind: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = command
@@ -94,6 +101,7 @@ class Workers:
         self._spares = spares
         self._descriptors = tuple(descriptors)
         self._on_end = on_end
+        self._rank = rank
         self._clock = clock
         self._workers = {number: _Worker() for number in range(1, count + 1)}
         self._news: queue.SimpleQueue[_News] = queue.SimpleQueue()
@@ -124,6 +132,7 @@ class Workers:
                 return
             if isinstance(news, _Warm):
                 self._workers[news.number].is_warm = True
+                self._come_forward(self._workers[news.number])
             elif isinstance(news, _Ready):
                 self._workers[news.number].was_ready = True
                 if not is_up and all(worker.was_ready for worker in self._workers.values()):
@@ -145,7 +154,7 @@ class Workers:
     def _fill(self) -> None:
         """Let those that stand by answer, as far as there are too few that do."""
         for worker in self._workers.values():
-            if sum(each.is_answering for each in self._workers.values()) >= self._count:
+            if self._are_enough():
                 return
             if worker.is_warm and worker.process is not None:
                 worker.is_warm, worker.is_answering = False, True
@@ -153,6 +162,17 @@ class Workers:
                 with contextlib.suppress(OSError):  # it has just ended, which will be told
                     worker.process.stdin.write(f"{GO}\n")
                     worker.process.stdin.flush()
+        if not self._are_enough():
+            for worker in self._workers.values():
+                self._come_forward(worker)
+
+    def _are_enough(self) -> bool:
+        return sum(each.is_answering for each in self._workers.values()) >= self._count
+
+    def _come_forward(self, worker: _Worker) -> None:
+        if worker.is_behind and worker.process is not None:
+            worker.is_behind = False
+            self._rank(worker.process.pid, False)
 
     def _start_spares(self) -> None:
         for number in range(self._count + 1, self._count + self._spares + 1):
@@ -200,6 +220,9 @@ class Workers:
         )
         worker = self._workers[number]
         worker.process, worker.started, worker.due = process, self._clock(), None
+        worker.is_behind = self._are_enough()
+        if worker.is_behind:
+            self._rank(process.pid, True)
         worker.watch = threading.Thread(target=self._watch, args=(number, process), daemon=True)
         worker.watch.start()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -18,8 +19,9 @@ from wherry.collect.inbox.recovery import PAGE_BYTES
 SUFFIX = ".sqlite"
 _WAIT_SECONDS = 60
 _CHECKPOINT_PAGES = 2_000
-_DELETED_AT_ONCE = 16
+_DELETED_AT_ONCE = 64
 _VACUUMED_AT_ONCE = 500
+_PAUSE_SECONDS = 0.002
 _LEAP = 1_000_000
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -133,21 +135,31 @@ class Store:
             ).fetchone()
             if step is None:
                 return
-            self._con.execute("BEGIN IMMEDIATE")
-            try:
-                self._con.execute("DELETE FROM pages WHERE number <= ?", (step,))
-                self._con.execute("UPDATE inbox SET done = max(done, ?)", (step,))
-                self._con.execute("COMMIT")
-            except BaseException:
-                if self._con.in_transaction:
-                    self._con.execute("ROLLBACK")
-                raise
+            with self._giving_way():
+                self._con.execute("BEGIN IMMEDIATE")
+                try:
+                    self._con.execute("DELETE FROM pages WHERE number <= ?", (step,))
+                    self._con.execute("UPDATE inbox SET done = max(done, ?)", (step,))
+                    self._con.execute("COMMIT")
+                except BaseException:
+                    if self._con.in_transaction:
+                        self._con.execute("ROLLBACK")
+                    raise
+
+    @contextmanager
+    def _giving_way(self) -> Iterator[None]:
+        """Let the writer in after each step: SQLite has it ask again after pauses of up to a tenth
+        of a second, in which whoever begins his next step at once is always there first."""
+        began = time.perf_counter()
+        yield
+        time.sleep(max(time.perf_counter() - began, _PAUSE_SECONDS))
 
     def shrink(self) -> None:
         """Give the room of deleted pages back to the disk, once they are most of the file."""
         self._con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         while self._free() > max(_VACUUMED_AT_ONCE, self._size() // 2):
-            self._con.execute(f"PRAGMA incremental_vacuum({_VACUUMED_AT_ONCE})").fetchall()
+            with self._giving_way():
+                self._con.execute(f"PRAGMA incremental_vacuum({_VACUUMED_AT_ONCE})").fetchall()
         self._con.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
