@@ -400,8 +400,8 @@ class Work(Table, frozen=True):
 
     ``nice`` is how far ``wherry run``, ``import``, ``precompute``, ``reproduce``, ``skew`` and
     ``forget`` rank behind other processes for the processor, and so does what a server of several
-    workers loads into the lake: the figure of nice(1), 0 (not at all) to 19. It costs
-    nothing where nobody else wants the processor.
+    workers loads into the lake, and a worker that gets ready to stand by: the figure of nice(1), 0
+    (not at all) to 19. It costs nothing where nobody else wants the processor.
     """
 
     nice: Annotated[int, Meta(ge=0, le=19)] = 10
