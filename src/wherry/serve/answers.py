@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 from zlib import crc32
 
 import msgspec
@@ -31,6 +32,8 @@ _BETWEEN_REQUESTS = 32
 """Answers that are made without a look at what came meanwhile: a third of a millisecond."""
 
 _EPOCH = datetime(1970, 1, 1)
+_NO_WISHES: dict[str, Any] = {}
+_NO_RULES: dict[str, int] = {}
 
 
 class Keeps(Protocol):
@@ -82,7 +85,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             tenant=recommender.tenant,
             request_id=asked.request_id,
             answered_at=self.answered_at,
-            asked_at=None if asked.now is None else _EPOCH + timedelta(milliseconds=asked.now),
+            asked_at=None if asked.now is None else _time_of(asked.now),
             model=recommender.name,
             version=recommender.version if self.version is None else self.version,
             role=asked.role,
@@ -93,19 +96,34 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             is_live=asked.is_live,
             is_given=bool(request.session_items),
             k=query.k,
-            filter=msgspec.json.encode(query.filter).decode() if query.filter else "",
-            own_rules=msgspec.json.encode(query.rules).decode() if query.rules else "",
-            without_rules=tuple(query.without),
-            exclude=_items(query.exclude),
-            purchased=_items(query.purchased),
             items=() if answer is None else _of_codes(ids, answer.items.tolist()),
-            scores=tuple(answer.scores.tolist()) if answer is not None else (),
-            from_model=answer.from_model if answer is not None else 0,
-            fallback=(answer.fallback or "") if answer is not None else "",
-            rules=dict(answer.rules) if answer is not None else {},
+            scores=() if answer is None else tuple(answer.scores.tolist()),
+            from_model=0 if answer is None else answer.from_model,
+            fallback="" if answer is None else answer.fallback or "",
+            rules=_NO_RULES if answer is None or not answer.rules else dict(answer.rules),
             latency_us=int(self.seconds * 1e6),
             error=self.error,
+            **_wishes(query),
         )
+
+
+def _wishes(query: Query) -> dict[str, Any]:
+    """What a request asks for beside a list; most ask for nothing, and are logged in less time."""
+    if not (query.filter or query.rules or query.without or query.exclude or query.purchased):
+        return _NO_WISHES
+    return {
+        "filter": msgspec.json.encode(query.filter).decode() if query.filter else "",
+        "own_rules": msgspec.json.encode(query.rules).decode() if query.rules else "",
+        "without_rules": tuple(query.without),
+        "exclude": _items(query.exclude),
+        "purchased": _items(query.purchased),
+    }
+
+
+@lru_cache(maxsize=16)
+def _time_of(milliseconds: int) -> datetime:
+    """A time of milliseconds UTC; the requests of a turn share one."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 class AnswerLog:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from time import perf_counter
 from typing import Any, cast
 
@@ -174,15 +175,15 @@ class DirectProtocol(OneWriteProtocol):
     def send_reply(self, reply: Reply) -> None:
         """Write an answer, and begin with what came meanwhile."""
         self._exchange = None
-        rest = [*self.server_state.default_headers, *reply.headers]
         cast(HeadWithBody, self.transport).send(
-            b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
+            b"%b%bcontent-length: %d\r\nx-request-id: %b\r\n%b%b\r\n%b"
             % (
                 STATUS_LINE[reply.status],
                 _JSON_HEAD,
                 len(reply.body),
                 reply.request_id.encode(),
-                b"".join([b"%b: %b\r\n" % header for header in rest]),
+                _lines(tuple(self.server_state.default_headers)),
+                _lines(tuple(reply.headers)) if reply.headers else b"",
                 reply.body,
             )
         )
@@ -238,6 +239,12 @@ class DirectProtocol(OneWriteProtocol):
             if name == b"content-length" and not _is_short(value):
                 return False
         return self.parser.get_http_version() == "1.1"
+
+
+@lru_cache(maxsize=64)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Headers as they are sent; those of every answer change once a second."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def _is_short(length: bytes) -> bool:
