@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,27 +75,30 @@ def test_a_worker_that_ends_is_started_again_and_all_are_drained(tmp_path: Path)
 def test_a_spare_takes_the_place_of_a_worker_that_ends_and_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "fell").touch()
     ended: list[int] = []
-    behind: list[bool] = []
-    workers, told = (
-        crew(
-            tmp_path, OBEYS, 2,
-            spares=1, on_end=ended.append, rank=lambda pid, is_behind: behind.append(is_behind),
-        ),
-        threading.Event(),
-    )  # fmt: skip
+    asked: list[bool] = []
+
+    def rank(pid: int, is_behind: bool) -> bool:
+        asked.append(is_behind)
+        return len(asked) != 2  # it can't be done just then
+
+    told = threading.Event()
+    workers = crew(tmp_path, OBEYS, 2, spares=1, on_end=ended.append, rank=rank)
     running = threading.Thread(target=workers.run, args=(told.set,))
     running.start()
 
-    def wait_for(name: str, times: int) -> None:
-        while text(tmp_path / name) != "x" * times:
+    def wait_until(is_so: Callable[[], bool]) -> None:
+        until = time.monotonic() + 30
+        while not is_so():
             assert running.is_alive()
+            assert time.monotonic() < until
             running.join(0.02)
+
+    def wait_for(name: str, times: int) -> None:
+        wait_until(lambda: text(tmp_path / name) == "x" * times)
 
     assert told.wait(20)
     wait_for("born-3", 1)
-    while behind != [True, False]:  # it got ready behind those that answer, and no longer is
-        assert running.is_alive()
-        running.join(0.02)
+    wait_until(lambda: asked == [True, False, False])  # it got ready behind those that answer
     assert not (tmp_path / "went-3").exists()  # it stands by
     (tmp_path / "fall-1").touch()
     wait_for("went-3", 1)

@@ -402,6 +402,7 @@ class Work(Table, frozen=True):
     ``forget`` rank behind other processes for the processor, and so does what a server of several
     workers loads into the lake, and a worker that gets ready to stand by: the figure of nice(1), 0
     (not at all) to 19. It costs nothing where nobody else wants the processor.
+    [Serving](serve.md) says how far that reaches where Linux shares processors among groups.
     """
 
     nice: Annotated[int, Meta(ge=0, le=19)] = 10

@@ -17,8 +17,6 @@ from pathlib import Path
 _THREADS = Path("/proc/self/task")
 _SESSION = "/proc/{}/autogroup"
 _NICE = re.compile(r" nice (-?\d+)$")
-_TRIES, _PAUSE_SECONDS = 20, 0.1
-"""A session's figure may be set ten times a second, by all users together."""
 
 
 def step_back(nice: int) -> None:
@@ -31,14 +29,19 @@ def step_back(nice: int) -> None:
         for thread in threads:  # Linux counts by the thread
             with contextlib.suppress(ProcessLookupError):  # it has just ended
                 _rank(thread, nice)
-        step_back_as_session(nice)
+        _step_back_as_session(nice)
 
 
-def step_back_as_session(nice: int) -> None:
-    """Let this process' session rank behind others, if it leads one: nobody else is in it then
-    but what it started, as under cron, systemd or in a container."""
-    if hasattr(os, "getsid") and os.getsid(0) == os.getpid() and nice > session_nice(os.getpid()):
-        rank_session(os.getpid(), nice)
+def _step_back_as_session(nice: int) -> None:
+    """The session as well, if this process leads it: nobody else is in it then but what it
+    started, as under cron, systemd or in a container."""
+    is_leader = os.getsid(0) == os.getpid()
+    tries = 20  # two seconds: somebody else's may have been set just now
+    while is_leader and nice > session_nice(os.getpid()) and tries:
+        if rank_session(os.getpid(), nice):
+            return
+        time.sleep(0.1)
+        tries -= 1
 
 
 def session_nice(pid: int) -> int:
@@ -50,18 +53,19 @@ def session_nice(pid: int) -> int:
     return int(found[1]) if found else 0
 
 
-def rank_session(pid: int, nice: int) -> None:
-    """Let the session of a process rank behind others by ``nice``, or (0) no further; nothing
-    happens where sessions have no rank, or the process has ended. It may take a second."""
-    for _ in range(_TRIES):
-        try:
-            Path(_SESSION.format(pid)).write_text(str(nice))
-        except BlockingIOError:
-            time.sleep(_PAUSE_SECONDS)
-        except OSError:
-            return
-        else:
-            return
+def rank_session(pid: int, nice: int) -> bool:
+    """Let the session of a process rank behind others by ``nice``, or (0) no further.
+
+    False: not now, since the system lets users set no more than ten a second, all together.
+    Nothing happens where sessions have no rank, or the process has ended.
+    """
+    try:
+        Path(_SESSION.format(pid)).write_text(str(nice))
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def step_back_alone(nice: int) -> None:

@@ -18,7 +18,6 @@ from wherry.project.guarding import guarding
 from wherry.project.intake import Loader, has_waiting, load_inbox
 from wherry.project.live import Tending
 from wherry.project.parts import Parts, say_nothing
-from wherry.project.priority import step_back_as_session
 from wherry.project.run import Reporter
 from wherry.project.serving import SiblingsOf, serving_app
 from wherry.project.workers import run_workers, worker_count
@@ -52,7 +51,6 @@ class Servers(Parts):
         """
         count = worker_count(self.settings.serve.workers if workers is None else workers)
         nice = self.settings.work.nice if count > 1 else 0
-        step_back_as_session(nice)
         with (
             self._loading("wherry serve", nice=nice),
             self._tending(self.live_sessions),

@@ -54,7 +54,8 @@ def project_workers(
 ) -> Workers:
     """The workers of a project on a socket, about to be run; see :class:`Order`.
 
-    One that gets ready to stand by ranks behind others by ``nice`` meanwhile.
+    One that gets ready to stand by ranks behind others by ``nice`` meanwhile, where sessions have
+    a rank.
     """
     holdings = Holdings.create(figures / HOLDINGS, count + spares)
 
@@ -74,7 +75,7 @@ def project_workers(
         spares=spares,
         descriptors=[listener.fileno()],
         on_end=holdings.withdraw,
-        rank=lambda pid, behind: rank_session(pid, nice if behind else 0),
+        rank=(lambda pid, behind: rank_session(pid, nice if behind else 0)) if nice else None,
     )
 
 

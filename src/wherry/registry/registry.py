@@ -15,7 +15,7 @@ import msgspec
 from wherry.domain import Candidate, Release, TenantId
 from wherry.errors import RegistryError
 from wherry.lake import write_whole
-from wherry.registry.names import CHAMPION
+from wherry.registry.names import CHAMPION, model_name
 
 if TYPE_CHECKING:
     from wherry.registry.store import Store
@@ -28,16 +28,17 @@ _Aliases = tuple[tuple[str, int], ...]
 """Which version of each registered model is its champion, in the order of their names."""
 
 _ALIASES = "SELECT name, version FROM registered_model_aliases WHERE alias = ? ORDER BY name"
-_MOVING_SECONDS = 0.3
-"""Longer than from when a champion moves until who moved it has said so."""
+_MOVING_SECONDS, _LOOK_SECONDS = 2.0, 0.1
+"""How long somebody who has moved a champion may take to say so, and how often to look."""
 
 
 class _Seen(msgspec.Struct, frozen=True):
     """The champions as MLflow last told them, and which versions they were.
 
-    The folders are relative to the registry's home.
+    ``name`` is the registry's; the folders are relative to its home.
     """
 
+    name: str
     aliases: _Aliases
     champions: dict[TenantId, tuple[Release, str]]
 
@@ -86,27 +87,26 @@ class Registry:
         """
         if not self.exists():
             return {}
-        known = self._known()
-        if known is None and self._seen() is not None:
-            time.sleep(_MOVING_SECONDS)  # a server need not import MLflow for what is just told
-            known = self._known()
-        return self._ask() if known is None else known
-
-    def _known(self) -> Champions | None:
-        """The champions as they were told last; None where others are by now."""
-        aliases = self._aliases()
-        seen = self._seen() if aliases is not None else None
-        if seen is None or seen.aliases != aliases:
-            return None
+        seen, aliases = self._seen(), self._aliases()
+        until = time.monotonic() + _MOVING_SECONDS
+        while seen is not None and aliases not in (None, seen.aliases):
+            if time.monotonic() > until:
+                return self._ask()
+            time.sleep(_LOOK_SECONDS)  # a server need not import MLflow for what is told just now
+            seen, aliases = self._seen(), self._aliases()
+        if seen is None or aliases is None:
+            return self._ask()
         return {t: (release, self.home / at) for t, (release, at) in seen.champions.items()}
 
     def _ask(self) -> Champions:
         """The champions as MLflow has them, which are kept for those who ask next."""
         aliases = self._aliases()
         found = self._store.champions()
-        if aliases is not None and aliases == self._aliases():
+        told = {(model_name(self.name, t), r.version) for t, (r, _) in found.items()}
+        if aliases is not None and aliases == self._aliases() and told <= set(aliases):
             places = {t: (r, str(at.relative_to(self.home))) for t, (r, at) in found.items()}
-            write_whole(self._cache, msgspec.json.encode(_Seen(aliases, places)))
+            with suppress(OSError):  # who asks next asks MLflow, too
+                write_whole(self._cache, msgspec.json.encode(_Seen(self.name, aliases, places)))
         return found
 
     def _aliases(self) -> _Aliases | None:
@@ -118,10 +118,10 @@ class Registry:
         if self.tracking_uri:
             return None
         try:
-            with closing(sqlite3.connect(f"{self._database.as_uri()}?mode=ro", uri=True)) as con:
-                return tuple(
-                    (name, int(version)) for name, version in con.execute(_ALIASES, (CHAMPION,))
-                )
+            address = f"{self._database.as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=1)) as con:
+                found = con.execute(_ALIASES, (CHAMPION,)).fetchall()
+            return tuple((name, int(version)) for name, version in found)
         except (sqlite3.Error, ValueError):
             return None  # MLflow is asked, and says what is wrong
 
@@ -205,6 +205,7 @@ class Registry:
 
     def _seen(self) -> _Seen | None:
         try:
-            return msgspec.json.decode(self._cache.read_bytes(), type=_Seen)
+            seen = msgspec.json.decode(self._cache.read_bytes(), type=_Seen)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None  # as good as none: MLflow is asked
+        return seen if seen.name == self.name else None

@@ -28,6 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds before a worker is started again that ended soon, and again; each twice the last."""
 
 _SPARE_SECONDS = 5.0
+_RANK_SECONDS = 0.1
 
 
 class _Warm(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class _Worker(msgspec.Struct):
     """One of the processes: the one that runs now, and how often it ended soon after its start.
 
     It ``is_warm`` while it stands by, and ``is_answering`` from when it was told to. It
-    ``is_behind`` while it gets ready behind those that answer.
+    ``is_behind`` while it ranks behind those that answer.
     """
 
     process: subprocess.Popen[str] | None = None
@@ -81,8 +82,9 @@ class Workers:
     gone, however it went. ``on_end`` is told the number of each that has ended.
 
     ``rank`` lets a worker's process, by its id, rank behind others for the processor (True) or no
-    longer: so does one that gets ready while as many answer as should, since it takes a second
-    or two of a core, which those that answer need just then.
+    longer, and returns whether that could be done now; it is asked again soon where it could not.
+    So ranks one that gets ready while as many answer as should: it takes a second or two of a
+    core, which those that answer need just then.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class Workers:
         spares: int = 0,
         descriptors: Sequence[int] = (),
         on_end: Callable[[int], None] = lambda number: None,
-        rank: Callable[[int, bool], None] = lambda pid, behind: None,
+        rank: Callable[[int, bool], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = command
@@ -132,7 +134,6 @@ class Workers:
                 return
             if isinstance(news, _Warm):
                 self._workers[news.number].is_warm = True
-                self._come_forward(self._workers[news.number])
             elif isinstance(news, _Ready):
                 self._workers[news.number].was_ready = True
                 if not is_up and all(worker.was_ready for worker in self._workers.values()):
@@ -150,6 +151,7 @@ class Workers:
                 self._plan_start(news)
             self._fill()
             self._start_due()
+            self._bring_forward()
 
     def _fill(self) -> None:
         """Let those that stand by answer, as far as there are too few that do."""
@@ -162,17 +164,21 @@ class Workers:
                 with contextlib.suppress(OSError):  # it has just ended, which will be told
                     worker.process.stdin.write(f"{GO}\n")
                     worker.process.stdin.flush()
-        if not self._are_enough():
-            for worker in self._workers.values():
-                self._come_forward(worker)
 
     def _are_enough(self) -> bool:
         return sum(each.is_answering for each in self._workers.values()) >= self._count
 
-    def _come_forward(self, worker: _Worker) -> None:
-        if worker.is_behind and worker.process is not None:
-            worker.is_behind = False
-            self._rank(worker.process.pid, False)
+    def _bring_forward(self) -> None:
+        """Let those rank like others that are ready, or are needed."""
+        for worker in self._workers.values():
+            if worker.is_behind and worker.process is not None and self._is_needed(worker):
+                worker.is_behind = not self._may_rank(worker.process.pid, False)
+
+    def _is_needed(self, worker: _Worker) -> bool:
+        return worker.is_warm or worker.is_answering or not self._are_enough()
+
+    def _may_rank(self, pid: int, is_behind: bool) -> bool:
+        return self._rank is not None and self._rank(pid, is_behind)
 
     def _start_spares(self) -> None:
         for number in range(self._count + 1, self._count + self._spares + 1):
@@ -180,8 +186,10 @@ class Workers:
             self._start(number)
 
     def _next(self) -> _News | None:
-        """What happens next, or None when a worker is to be started."""
+        """What happens next, or None when a worker is to be started or ranked."""
         dues = [worker.due for worker in self._workers.values() if worker.due is not None]
+        if any(each.is_behind and self._is_needed(each) for each in self._workers.values()):
+            dues.append(self._clock() + _RANK_SECONDS)
         wait = max(0.0, min(dues) - self._clock()) if dues else None
         try:
             return self._news.get(timeout=wait)
@@ -195,7 +203,7 @@ class Workers:
         pause = pause_after(worker.failures)
         worker.failures += 1
         worker.process, worker.due = None, now + pause
-        worker.is_warm = worker.is_answering = False
+        worker.is_warm = worker.is_answering = worker.is_behind = False
         logger.error(
             "Worker %d ended with code %d; it is started again in %.1f s.",
             ended.number,
@@ -220,9 +228,7 @@ class Workers:
         )
         worker = self._workers[number]
         worker.process, worker.started, worker.due = process, self._clock(), None
-        worker.is_behind = self._are_enough()
-        if worker.is_behind:
-            self._rank(process.pid, True)
+        worker.is_behind = self._are_enough() and self._may_rank(process.pid, True)
         worker.watch = threading.Thread(target=self._watch, args=(number, process), daemon=True)
         worker.watch.start()
 

@@ -19,7 +19,7 @@ from wherry.collect.inbox.recovery import PAGE_BYTES
 SUFFIX = ".sqlite"
 _WAIT_SECONDS = 60
 _CHECKPOINT_PAGES = 2_000
-_DELETED_AT_ONCE = 64
+_DELETED_AT_ONCE, _DELETED_BYTES = 64, 1_000_000
 _VACUUMED_AT_ONCE = 500
 _PAUSE_SECONDS = 0.002
 _LEAP = 1_000_000
@@ -127,31 +127,39 @@ class Store:
 
     def delete_to(self, number: int) -> None:
         """Delete the pages up to a number, in steps that hold up the writer for a moment only."""
-        while True:
-            (step,) = self._con.execute(
-                "SELECT max(number) FROM (SELECT number FROM pages WHERE number <= ? "
-                "ORDER BY number LIMIT ?)",
-                (number, _DELETED_AT_ONCE),
-            ).fetchone()
-            if step is None:
-                return
+        while (last := self._some_to(number)) is not None:
             with self._giving_way():
-                self._con.execute("BEGIN IMMEDIATE")
-                try:
-                    self._con.execute("DELETE FROM pages WHERE number <= ?", (step,))
-                    self._con.execute("UPDATE inbox SET done = max(done, ?)", (step,))
-                    self._con.execute("COMMIT")
-                except BaseException:
-                    if self._con.in_transaction:
-                        self._con.execute("ROLLBACK")
-                    raise
+                self._con.execute("DELETE FROM pages WHERE number <= ?", (last,))
+                self._con.execute("UPDATE inbox SET done = max(done, ?)", (last,))
+
+    def _some_to(self, number: int) -> int | None:
+        """The last of the first pages up to a number that are deleted at once; None: no more."""
+        last, size = None, 0
+        for page, length in self._con.execute(
+            "SELECT number, length(content) FROM pages WHERE number <= ? ORDER BY number LIMIT ?",
+            (number, _DELETED_AT_ONCE),
+        ):
+            size += length
+            if last is None or size <= _DELETED_BYTES:
+                last = int(page)
+        return last
 
     @contextmanager
     def _giving_way(self) -> Iterator[None]:
-        """Let the writer in after each step: SQLite has it ask again after pauses of up to a tenth
-        of a second, in which whoever begins his next step at once is always there first."""
+        """A transaction, and a pause as long as it was, in which the writer gets in.
+
+        SQLite has him ask again after pauses of up to a tenth of a second: whoever begins his
+        next step at once is always there first.
+        """
+        self._con.execute("BEGIN IMMEDIATE")
         began = time.perf_counter()
-        yield
+        try:
+            yield
+            self._con.execute("COMMIT")
+        except BaseException:
+            if self._con.in_transaction:
+                self._con.execute("ROLLBACK")
+            raise
         time.sleep(max(time.perf_counter() - began, _PAUSE_SECONDS))
 
     def shrink(self) -> None:
