@@ -1,7 +1,9 @@
 """The records of live sessions: one a visitor, one a session with an id of the shop's own.
 
 Beside them stands an index by the minute in which each was heard of last, so that those that
-were silent the longest are found without looking at the others.
+were silent the longest are found without looking at the others. A record knows its place there,
+which is given in the order of time: what is new stands side by side, in a few pages of the store,
+while the records themselves lie all over it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator
+from time import time_ns
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -30,8 +34,9 @@ VISITOR, GIVEN = b"v", b"s"
 
 KINDS = (VISITOR, GIVEN)
 _MINUTE = 60_000_000
-_INDEX = struct.Struct(">cI")
-"""The head of a key of the index: the kind and the minute; the record's key follows."""
+_PLACE = struct.Struct(">cIQI")
+"""A place in the index: the kind, the minute, and what no other place has. Under it stands the
+record's key."""
 
 
 class Record(msgspec.Struct, array_like=True):
@@ -39,12 +44,14 @@ class Record(msgspec.Struct, array_like=True):
 
     ``seen_at`` is when its last event came, in microseconds. ``given`` is the newest session
     with an id of the shop's own that a visitor was in; its last event happened at ``given_at``.
+    ``place`` is where it stands in the index, empty before it is kept.
     """
 
     sessions: list[Session]
     seen_at: int
     given: str = ""
     given_at: int = 0
+    place: bytes = b""
 
 
 class Glance(msgspec.Struct, array_like=True):
@@ -80,10 +87,11 @@ class Arrival(NamedTuple):
 
 
 class Silent(NamedTuple):
-    """A record in the order of silence: since which minute, in microseconds, and its keys."""
+    """A record in the order of silence: since which minute, in microseconds, its place there and
+    its key."""
 
     seen_at: int
-    entry: bytes
+    place: bytes
     key: bytes
 
 
@@ -136,37 +144,36 @@ def read_record(changes: Changes, key: bytes) -> Record | None:
         return None
 
 
-def write_record(changes: Changes, key: bytes, record: Record, seen_before: int | None) -> None:
-    """Keep a record that was heard of before at ``seen_before``, if at all."""
+def write_record(changes: Changes, key: bytes, record: Record) -> None:
+    """Keep a record."""
+    if not record.place or _minute(record.place) != _minute_of(record.seen_at):
+        if record.place:
+            changes.delete(Noun.SEEN, record.place)
+        record.place = _PLACE.pack(key[:1], _minute_of(record.seen_at), time_ns(), crc32(key))
+        changes.put(Noun.SEEN, record.place, key)
     changes.put(Noun.SESSIONS, key, _encode(record))
-    index = _index(key, record.seen_at)
-    if seen_before is not None:
-        before = _index(key, seen_before)
-        if before == index:
-            return
-        changes.delete(Noun.SEEN, before)
-    changes.put(Noun.SEEN, index, b"")
 
 
-def remove_record(changes: Changes, key: bytes, seen_at: int) -> None:
-    """Let go of a record."""
-    drop(changes, Silent(seen_at, _index(key, seen_at), key))
+def remove_record(changes: Changes, key: bytes, record: Record) -> None:
+    """Let go of a record that was kept."""
+    drop(changes, Silent(record.seen_at, record.place, key))
 
 
 def silent(changes: Changes, kind: bytes, at_most: int) -> list[Silent]:
     """The records of a kind that were silent the longest, the longest first."""
     found = changes.scan(Noun.SEEN, prefix=kind, at_most=at_most)
-    return [
-        Silent(_INDEX.unpack_from(index)[1] * _MINUTE, index, kind + index[_INDEX.size :])
-        for index, _ in found
-    ]
+    return [Silent(_minute(place) * _MINUTE, place, key) for place, key in found]
 
 
 def drop(changes: Changes, record: Silent) -> None:
     """Let go of a record that was found in the order of silence."""
-    changes.delete(Noun.SEEN, record.entry)
+    changes.delete(Noun.SEEN, record.place)
     changes.delete(Noun.SESSIONS, record.key)
 
 
-def _index(key: bytes, seen_at: int) -> bytes:
-    return _INDEX.pack(key[:1], max(seen_at, 0) // _MINUTE) + key[1:]
+def _minute(place: bytes) -> int:
+    return int(_PLACE.unpack(place)[1])
+
+
+def _minute_of(seen_at: int) -> int:
+    return max(seen_at, 0) // _MINUTE

@@ -46,7 +46,7 @@ _MOST_SESSIONS = 8
 
 _HOUR = 3_600_000_000
 _MARK = b"sessions"
-_FORM = 1
+_FORM = 2
 """Of the records; counts up when what is kept in them changes."""
 
 
@@ -189,15 +189,14 @@ class LiveSessions:
         has_grown = False
         for key, arrivals in by_key.items():
             record = read_record(changes, key)
-            before = None if record is None else record.seen_at
             if record is None:
                 record, has_grown = Record([], 0), True
             for arrival in arrivals:
                 self._take(record, arrival)
             if record.sessions or record.given:
-                write_record(changes, key, record, before)
-            elif before is not None:
-                remove_record(changes, key, before)
+                write_record(changes, key, record)
+            elif record.place:
+                remove_record(changes, key, record)
         if has_grown:
             self._bound(changes)
 
@@ -237,7 +236,7 @@ class LiveSessions:
         for key in keys:
             record = read_record(changes, key)
             if record is not None:
-                remove_record(changes, key, record.seen_at)
+                remove_record(changes, key, record)
 
 
 def _told(session: Glance, name: SessionId) -> SessionItems:
