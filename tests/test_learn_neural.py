@@ -130,7 +130,7 @@ def test_the_state_of_a_session_is_the_one_it_was_trained_with(model_class):
     """What NumPy computes for one session is what JAX computes for the same in a batch."""
     import jax.numpy as xp
 
-    model = model_class(**SMALL, layers=2).fit(walks(), seed=1)
+    model = model_class(**SMALL, layers=2, confidence=0.25).fit(walks(), seed=1)
     session = np.array([3, 5, 7, 9, 2], dtype=np.int32)
     steps = np.zeros((3, 8, 16), dtype=np.float32)
     steps[1, :5] = model._table[session] * np.float32(training.INPUT_NORM)
@@ -140,7 +140,25 @@ def test_the_state_of_a_session_is_the_one_it_was_trained_with(model_class):
         model.encoder(xp, dict(model._weights), xp.asarray(steps), is_step, lambda a: a)
     )[1, 4]
     logits = 16.0 * model._table @ (state / np.linalg.norm(state)) + model._bias
-    assert model.logits(session) == pytest.approx(logits, abs=1e-3)
+    assert model.logits(session) == pytest.approx(0.25 * logits, abs=1e-3)
+
+
+def test_with_less_confidence_repeats_rise_and_what_is_new_keeps_its_order(tmp_path):
+    sure = GRU4Rec(**SMALL, confidence=1.0).fit(walks(), seed=1)
+    sure.save(tmp_path)
+    unsure = GRU4Rec.load(tmp_path)
+    assert unsure.params["confidence"] == 1.0
+    unsure._confidence = 0.25
+    session = np.array([3, 5, 7, 9, 2], dtype=np.int32)
+    is_new = ~np.isin(np.arange(sure.score(session).size), session)
+    before, after = sure.score(session), unsure.score(session)
+    assert np.argsort(-before[is_new]).tolist() == np.argsort(-after[is_new]).tolist()
+    assert after[is_new].max() < before[is_new].max()
+
+
+def test_confidence_must_be_above_0():
+    with pytest.raises(ModelError, match="confidence=0; it must be above 0"):
+        GRU4Rec(confidence=0)
 
 
 def test_items_that_were_never_seen_are_unscored():

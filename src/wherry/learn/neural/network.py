@@ -31,6 +31,7 @@ _DEFAULTS: Params = {
     "negatives": 512,
     "alpha": 0.75,
     "temperature": 16.0,
+    "confidence": 0.5,
     "repeat": 1.0,
 }
 
@@ -42,7 +43,11 @@ class Network:
        numbers; its ``layers`` follow one another.
     2. The state's cosine with an item's vector times ``temperature``, plus the item's bias,
        is what the softmax is taken of. The same vectors go in and come out.
-    3. The session's own items together get the odds of a repeat, as in
+    3. A network is surer of itself than it is right. In an answer both are multiplied by
+       ``confidence`` before shares are taken (temperature scaling: Guo et al., "On calibration
+       of modern neural networks", 2017), so that what is new and what is a repeat are compared
+       by what they are worth. Among what is new the order stays.
+    4. The session's own items together get the odds of a repeat, as in
        :class:`wherry.learn.knn.SessionKNN`, times ``repeat``.
 
     Training asks each item of each session for the next, ``epochs`` times over, ``batch`` items
@@ -66,6 +71,7 @@ class Network:
         "dropout": Range(0.0, 0.5),
         "alpha": Range(0.25, 1.0),
         "temperature": Range(8.0, 24.0),
+        "confidence": Range(0.3, 1.0),
     }
 
     def __init__(
@@ -80,6 +86,7 @@ class Network:
         negatives: int = 512,
         alpha: float = 0.75,
         temperature: float = 16.0,
+        confidence: float = 0.5,
         repeat: float = 1.0,
     ) -> None:
         if min(dimensions, layers, epochs, batch, negatives) < 1:
@@ -91,9 +98,12 @@ class Network:
             raise ModelError(
                 f"{self.name} was given dropout={dropout}; it must be 0 or more, and under 1."
             )
+        if not confidence > 0:
+            raise ModelError(f"{self.name} was given confidence={confidence}; it must be above 0.")
         self._settings = Settings(
             dimensions, layers, epochs, rate, dropout, batch, negatives, alpha, temperature
         )
+        self._confidence = confidence
         self._repeat = repeat
         self._weights: Weights = {}
         self._table = np.empty((0, dimensions), dtype=np.float32)
@@ -105,7 +115,8 @@ class Network:
     @property
     def params(self) -> Params:
         """The parameters it was constructed with."""
-        return {**self._settings._asdict(), "repeat": self._repeat}
+        rest = {"confidence": self._confidence, "repeat": self._repeat}
+        return {**self._settings._asdict(), **rest}
 
     def checkpoint_in(self, folder: Path) -> None:
         """Keep the state of training in a folder, and go on from what lies there."""
@@ -145,7 +156,8 @@ class Network:
         state = self.encoder(np, self._weights, steps, is_step, lambda array: array)[0, -1]
         state *= self._settings.temperature / max(float(np.linalg.norm(state)), 1e-6)
         # Not by BLAS, whose threads wait for one another where a machine is busy.
-        return np.asarray(np.einsum("id,d->i", self._table, state) + self._bias, dtype=np.float32)
+        logits = np.einsum("id,d->i", self._table, state) + self._bias
+        return np.asarray(logits * np.float32(self._confidence), dtype=np.float32)
 
     def score(self, session: NDArray[np.int32], *, now: int | None = None) -> NDArray[np.float32]:
         """The shares, repeats weighed, ``-inf`` for items never seen; see :class:`Model`."""
