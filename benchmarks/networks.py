@@ -38,6 +38,7 @@ CHANGES: tuple[Params, ...] = (
     {"alpha": 0.5},
     {"batch": 256},
     {"temperature": 12.0},
+    {"confidence": 1.0},
 )
 MAX_SESSIONS = 1500
 MAX_QUESTIONS = 4000
