@@ -298,3 +298,19 @@ def test_in_whatever_order_and_batches_events_come_the_state_is_that_of_the_defi
     if newest is not None and newest.ended_at > given_at:
         found = live.of_visitor(SHOP, ANN, at(now))
         assert items_of(found) == tuple(fold(newest.items, newest.kinds))
+
+
+def test_an_index_of_an_earlier_form_harms_nothing_and_goes_before_the_log_is_read(
+    store: LiveStore,
+) -> None:
+    live = LiveSessions(store, RULES)
+    old = b"v\0\0\0\1shop\0\0some one"
+    assert len(old) == 19
+    for place in (old, old[:-2]):  # the second is as long as a place is now
+        store.update(lambda changes, place=place: changes.put(Noun.SEEN, place, b""))
+    live.take([event(0, "tent", visitor="w")])
+    assert live.sweep(at(60 * 24 * 9)) == 1
+    live.begin_anew()
+    store.update(lambda changes: changes.put(Noun.MARKS, b"sessions", b"1 1 1"))
+    live.begin_anew()
+    assert store.update(lambda changes: changes.count(Noun.SEEN)) == 0

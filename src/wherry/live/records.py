@@ -160,9 +160,12 @@ def remove_record(changes: Changes, key: bytes, record: Record) -> None:
 
 
 def silent(changes: Changes, kind: bytes, at_most: int) -> list[Silent]:
-    """The records of a kind that were silent the longest, the longest first."""
+    """The records of a kind that were silent the longest, the longest first.
+
+    Places of an earlier form, which hold no key, are passed over: they go before the log is read.
+    """
     found = changes.scan(Noun.SEEN, prefix=kind, at_most=at_most)
-    return [Silent(_minute(place) * _MINUTE, place, key) for place, key in found]
+    return [Silent(_minute(place) * _MINUTE, place, key) for place, key in found if key]
 
 
 def drop(changes: Changes, record: Silent) -> None:

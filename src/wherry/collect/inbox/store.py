@@ -148,7 +148,7 @@ class Store:
     def _giving_way(self) -> Iterator[None]:
         """A transaction, and a pause as long as it was, in which the writer gets in.
 
-        SQLite has him ask again after pauses of up to a tenth of a second: whoever begins his
+        SQLite has it ask again after pauses of up to a tenth of a second: whoever begins the
         next step at once is always there first.
         """
         self._con.execute("BEGIN IMMEDIATE")
